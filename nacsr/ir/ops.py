@@ -1,0 +1,418 @@
+"""The operator table: one row an op, and each row is the op's whole meaning.
+
+``infer`` gives the result type and shape, ``eval`` the raw integers, ``bound`` the
+range of the result given the ranges of the arguments (exact interval arithmetic, so
+that a lowering can choose integer bits that provably cannot overflow). Inferred types
+are exact: only ``cast`` ever rounds or overflows.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nacsr.errors import GraphError
+from nacsr.fixed import MAX_WIDTH, Fixed, Raw, hull, span
+from nacsr.ir.graph import Op, Shape
+
+MAX_TABLE_BITS = 16
+Range = tuple[int, int]
+"""Lowest and highest raw integer."""
+
+COMPARE: Mapping[str, Callable[[Raw, Raw], Raw]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpDef:
+    """A row of ``OPS``.
+
+    Attributes:
+        arity: number of arguments, -1 for any number above zero.
+        attrs: names of the attributes it must carry.
+        infer: (op as given, arguments) -> (type, shape). For ops whose type is a free
+            choice (input, const, cast, lut) it checks the given one and returns it.
+        eval: (op, arguments, raw arrays of shape (events, *shape)) -> raw array.
+        bound: (op, arguments, ranges of the arguments) -> range of the result.
+    """
+
+    arity: int
+    attrs: tuple[str, ...]
+    infer: Callable[[Op, Sequence[Op]], tuple[Fixed, Shape]]
+    eval: Callable[[Op, Sequence[Op], Sequence[Raw]], Raw]
+    bound: Callable[[Op, Sequence[Op], Sequence[Range]], Range]
+
+
+def align(raw: Raw, source: Fixed, to: Fixed) -> Raw:
+    """Raw integers of ``source`` on the finer grid of ``to``: an exact left shift."""
+    return raw << np.int64(to.frac - source.frac)
+
+
+def _ends(t: Fixed) -> Range:
+    return t.min_raw, t.max_raw
+
+
+def _shift_range(r: Range, source: Fixed, to: Fixed) -> Range:
+    up = to.frac - source.frac
+    return r[0] << up, r[1] << up
+
+
+def _broadcast(args: Sequence[Op]) -> Shape:
+    shapes = {a.shape for a in args if a.shape != ()}
+    if len(shapes) > 1:
+        msg = f"shapes {' and '.join(str(list(s)) for s in sorted(shapes))} do not match"
+        raise GraphError(msg)
+    return shapes.pop() if shapes else ()
+
+
+def _grow(t: Fixed, bits: int = 1) -> Fixed:
+    return Fixed(t.width + bits, t.integer + bits, t.signed)
+
+
+def _spread(raw: Raw, op: Op) -> Raw:
+    """Give a scalar argument the trailing axes of a tensor result."""
+    return raw.reshape(raw.shape + (1,) * (len(op.shape) + 1 - raw.ndim))
+
+
+def _aligned(op: Op, args: Sequence[Op], raws: Sequence[Raw], to: Fixed) -> list[Raw]:
+    return [_spread(align(r, a.type, to), op) for a, r in zip(args, raws, strict=True)]
+
+
+def _aligned_ranges(args: Sequence[Op], ranges: Sequence[Range], to: Fixed) -> list[Range]:
+    return [_shift_range(r, a.type, to) for a, r in zip(args, ranges, strict=True)]
+
+
+# --- sources ---------------------------------------------------------------------------
+
+
+def _infer_given(op: Op, _: Sequence[Op]) -> tuple[Fixed, Shape]:
+    return op.type, op.shape
+
+
+def _infer_const(op: Op, _: Sequence[Op]) -> tuple[Fixed, Shape]:
+    value = op.array("value")
+    if value.size and not (op.type.min_raw <= value.min() and value.max() <= op.type.max_raw):
+        msg = f"a constant lies outside {op.type}"
+        raise GraphError(msg)
+    return op.type, value.shape
+
+
+def _eval_input(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    msg = "inputs are given to the interpreter, not computed"
+    raise GraphError(msg)
+
+
+def _bound_const(op: Op, _args: Sequence[Op], _: Sequence[Range]) -> Range:
+    value = op.array("value")
+    return int(value.min()), int(value.max())
+
+
+# --- arithmetic ------------------------------------------------------------------------
+
+
+def _infer_cast(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    return op.type, args[0].shape
+
+
+def _bound_cast(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    if op.type.overflow == "WRAP" and not cast_fits(op.type, args[0].type, ranges[0]):
+        return _ends(op.type)
+    if op.type.overflow == "SAT_ZERO" and not cast_fits(op.type, args[0].type, ranges[0]):
+        return _ends(op.type)
+    ends = op.type.cast(np.array(ranges[0]), args[0].type)
+    return int(ends.min()), int(ends.max())
+
+
+def cast_fits(to: Fixed, source: Fixed, r: Range) -> bool:
+    """Whether casting the whole range ``r`` of ``source`` to ``to`` never overflows."""
+    drop = source.frac - to.frac
+    if drop <= 0:
+        return to.min_raw <= r[0] << -drop and r[1] << -drop <= to.max_raw
+    lo, hi = r[0] >> drop, -(-r[1] >> drop)  # outer ends, whatever the rounding mode
+    return to.min_raw <= lo and hi <= to.max_raw
+
+
+def _infer_sum(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    return _grow(hull(*(a.type for a in args))), _broadcast(args)
+
+
+def _infer_sub(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    t = hull(*(a.type for a in args))
+    return Fixed(t.width + 1, t.integer + 1, True), _broadcast(args)
+
+
+def _eval_add(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    a, b = _aligned(op, args, raws, op.type)
+    return a + b
+
+
+def _eval_sub(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    a, b = _aligned(op, args, raws, op.type)
+    return a - b
+
+
+def _bound_add(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    a, b = _aligned_ranges(args, ranges, op.type)
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _bound_sub(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    a, b = _aligned_ranges(args, ranges, op.type)
+    return a[0] - b[1], a[1] - b[0]
+
+
+def _infer_neg(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    t = args[0].type
+    return Fixed(t.width + 1, t.integer + 1, True), args[0].shape
+
+
+def _infer_mul(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    a, b = args[0].type, args[1].type
+    return Fixed(a.width + b.width, a.integer + b.integer, a.signed or b.signed), _broadcast(args)
+
+
+def _eval_mul(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    return _spread(raws[0], op) * _spread(raws[1], op)
+
+
+def _bound_mul(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    (a, b), (c, d) = ranges
+    if op.args[0] == op.args[1]:  # a square is never negative
+        top = max(a * a, b * b)
+        return (0 if a <= 0 <= b else min(a * a, b * b)), top
+    corners = (a * c, a * d, b * c, b * d)
+    return min(corners), max(corners)
+
+
+def _infer_abs(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    t = args[0].type
+    return Fixed(t.width, t.integer, False), args[0].shape
+
+
+def _bound_abs(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    lo, hi = ranges[0]
+    return (0 if lo <= 0 <= hi else min(abs(lo), abs(hi))), max(abs(lo), abs(hi))
+
+
+def _infer_hull(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    return hull(*(a.type for a in args)), _broadcast(args)
+
+
+def _eval_min(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    a, b = _aligned(op, args, raws, op.type)
+    return np.minimum(a, b)
+
+
+def _eval_max(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    a, b = _aligned(op, args, raws, op.type)
+    return np.maximum(a, b)
+
+
+def _bound_min(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    a, b = _aligned_ranges(args, ranges, op.type)
+    return min(a[0], b[0]), min(a[1], b[1])
+
+
+def _bound_max(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    a, b = _aligned_ranges(args, ranges, op.type)
+    return max(a[0], b[0]), max(a[1], b[1])
+
+
+def _infer_shift(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    t = args[0].type
+    return Fixed(t.width, t.integer + op.integer("n"), t.signed), args[0].shape
+
+
+# --- decisions -------------------------------------------------------------------------
+
+
+def _infer_compare(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    if op.attrs["kind"] not in COMPARE:
+        msg = f"compare kind must be one of {', '.join(COMPARE)}, not {op.attrs['kind']!r}"
+        raise GraphError(msg)
+    hull(args[0].type, args[1].type)  # both sides must fit a common type
+    return Fixed(1, 1, False), _broadcast(args)
+
+
+def _eval_compare(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    a, b = _aligned(op, args, raws, hull(args[0].type, args[1].type))
+    return COMPARE[str(op.attrs["kind"])](a, b).astype(np.int64)
+
+
+def _infer_select(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    if args[0].type != Fixed(1, 1, False):
+        msg = f"select needs a ufixed<1,1> condition, not {args[0].type}"
+        raise GraphError(msg)
+    return hull(args[1].type, args[2].type), _broadcast(args)
+
+
+def _eval_select(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    a, b = _aligned(op, args[1:], raws[1:], op.type)
+    return np.where(_spread(raws[0], op) != 0, a, b)
+
+
+def _bound_select(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    a, b = _aligned_ranges(args[1:], ranges[1:], op.type)
+    return min(a[0], b[0]), max(a[1], b[1])
+
+
+def _infer_argmax(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    if len(args[0].shape) != 1:
+        msg = f"argmax needs a vector, not shape {list(args[0].shape)}"
+        raise GraphError(msg)
+    bits = max((args[0].shape[0] - 1).bit_length(), 1)
+    return Fixed(bits, bits, False), ()
+
+
+# --- tables, tensors -------------------------------------------------------------------
+
+
+def _infer_lut(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    table, width = op.array("table"), args[0].type.width
+    if width > MAX_TABLE_BITS:
+        msg = f"a table of 2**{width} entries; limit 2**{MAX_TABLE_BITS}, cast to a narrower domain"
+        raise GraphError(msg)
+    if table.shape != (1 << width,):
+        msg = f"a {args[0].type} address needs {1 << width} table entries, not {table.size}"
+        raise GraphError(msg)
+    if table.min() < op.type.min_raw or table.max() > op.type.max_raw:
+        msg = f"table values lie outside {op.type}"
+        raise GraphError(msg)
+    return op.type, args[0].shape
+
+
+def _eval_lut(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    # the address is the bit pattern: negative words sit in the upper half
+    return op.array("table")[raws[0] & np.int64((1 << args[0].type.width) - 1)]
+
+
+def _bound_lut(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    lo, hi = ranges[0]
+    words = np.arange(lo, hi + 1) & ((1 << args[0].type.width) - 1)
+    reached = op.array("table")[words]
+    return int(reached.min()), int(reached.max())
+
+
+def _infer_dense(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    weight, bias, x = op.array("weight"), op.array("bias"), args[0]
+    if weight.ndim != 2 or x.shape != weight.shape[:1] or bias.shape != weight.shape[1:]:
+        msg = (
+            f"input {list(x.shape)}, weight {list(weight.shape)} and bias {list(bias.shape)} "
+            "do not match; weight is (inputs, outputs)"
+        )
+        raise GraphError(msg)
+    for name, array in (("weight", weight), ("bias", bias)):
+        t = op.fixed(f"{name}_type")
+        if array.size and not (t.min_raw <= array.min() and array.max() <= t.max_raw):
+            msg = f"a {name} lies outside {t}"
+            raise GraphError(msg)
+    lo, hi, frac = _dense_range(op, x, _ends(x.type))
+    t = span(min(lo, 0), max(hi, 0), frac)
+    return t, (weight.shape[1],)
+
+
+def _dense_range(op: Op, x: Op, r: Range) -> tuple[int, int, int]:
+    """Exact range of the accumulator over all inputs in ``r``, and its fractional bits."""
+    product = x.type.frac + op.fixed("weight_type").frac
+    frac = max(product, op.fixed("bias_type").frac)
+    positive = np.maximum(op.array("weight"), 0).sum(0).tolist()
+    negative = np.minimum(op.array("weight"), 0).sum(0).tolist()
+    lows, highs = [], []
+    for p, n, b in zip(positive, negative, op.array("bias").tolist(), strict=True):
+        offset = b << (frac - op.fixed("bias_type").frac)
+        lows.append(((p * r[0] + n * r[1]) << (frac - product)) + offset)
+        highs.append(((p * r[1] + n * r[0]) << (frac - product)) + offset)
+    lo, hi = min(lows, default=0), max(highs, default=0)
+    # partial sums must fit int64 in any order of addition
+    reach = max(abs(r[0]), abs(r[1])) * int(np.abs(op.array("weight")).sum(0).max(initial=0))
+    if reach << (frac - product) >= 1 << MAX_WIDTH:
+        msg = f"the accumulator needs more than {MAX_WIDTH} bits; use narrower weights or inputs"
+        raise GraphError(msg)
+    return lo, hi, frac
+
+
+def _eval_dense(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    weight, x = op.array("weight"), raws[0]
+    product = args[0].type.frac + op.fixed("weight_type").frac
+    reach = max(abs(args[0].type.min_raw), args[0].type.max_raw)
+    reach *= int(np.abs(weight).sum(0).max(initial=0))
+    total: Raw
+    if reach < 1 << 53:  # every partial sum is an exact float64: BLAS may do it
+        total = (x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
+    else:
+        total = x @ weight
+    bias = op.array("bias") << np.int64(op.type.frac - op.fixed("bias_type").frac)
+    return (total << np.int64(op.type.frac - product)) + bias
+
+
+def _bound_dense(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    lo, hi, _ = _dense_range(op, args[0], ranges[0])
+    return lo, hi
+
+
+def _infer_relu(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    t = args[0].type
+    if not t.signed:
+        return t.plain(), args[0].shape
+    return Fixed(max(t.width - 1, 1), t.integer - 1 + (t.width == 1), False), args[0].shape
+
+
+def _infer_stack(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    if any(a.shape != () for a in args):
+        msg = "stack joins scalars into a vector; an argument is a tensor"
+        raise GraphError(msg)
+    return hull(*(a.type for a in args)), (len(args),)
+
+
+def _eval_stack(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    return np.stack([align(r, a.type, op.type) for a, r in zip(args, raws, strict=True)], axis=1)
+
+
+def _bound_stack(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    aligned = _aligned_ranges(args, ranges, op.type)
+    return min(r[0] for r in aligned), max(r[1] for r in aligned)
+
+
+OPS: Mapping[str, OpDef] = {
+    "input": OpDef(0, ("name",), _infer_given, _eval_input, lambda o, a, r: _ends(o.type)),
+    "const": OpDef(
+        0, ("value",), _infer_const, lambda o, a, r: o.array("value")[None], _bound_const
+    ),
+    "cast": OpDef(1, (), _infer_cast, lambda o, a, r: o.type.cast(r[0], a[0].type), _bound_cast),
+    "add": OpDef(2, (), _infer_sum, _eval_add, _bound_add),
+    "sub": OpDef(2, (), _infer_sub, _eval_sub, _bound_sub),
+    "neg": OpDef(1, (), _infer_neg, lambda o, a, r: -r[0], lambda o, a, r: (-r[0][1], -r[0][0])),
+    "mul": OpDef(2, (), _infer_mul, _eval_mul, _bound_mul),
+    "abs": OpDef(1, (), _infer_abs, lambda o, a, r: np.abs(r[0]), _bound_abs),
+    "min": OpDef(2, (), _infer_hull, _eval_min, _bound_min),
+    "max": OpDef(2, (), _infer_hull, _eval_max, _bound_max),
+    "shift": OpDef(1, ("n",), _infer_shift, lambda o, a, r: r[0], lambda o, a, r: r[0]),
+    "compare": OpDef(2, ("kind",), _infer_compare, _eval_compare, lambda o, a, r: (0, 1)),
+    "select": OpDef(3, (), _infer_select, _eval_select, _bound_select),
+    "lut": OpDef(1, ("function", "table"), _infer_lut, _eval_lut, _bound_lut),
+    "dense": OpDef(
+        1, ("bias", "bias_type", "weight", "weight_type"), _infer_dense, _eval_dense, _bound_dense
+    ),
+    "relu": OpDef(
+        1,
+        (),
+        _infer_relu,
+        lambda o, a, r: np.maximum(r[0], 0),
+        lambda o, a, r: (max(r[0][0], 0), max(r[0][1], 0)),
+    ),
+    "stack": OpDef(-1, (), _infer_stack, _eval_stack, _bound_stack),
+    "argmax": OpDef(
+        1, (), _infer_argmax, lambda o, a, r: np.argmax(r[0], 1), lambda o, a, r: _ends(o.type)
+    ),
+}
+FREE_TYPE = frozenset({"input", "const", "cast", "lut"})
+"""Ops whose type is a choice, not a consequence."""

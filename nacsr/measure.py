@@ -1,0 +1,91 @@
+"""Measurements: a number, its unit, and how it was obtained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nacsr.errors import SpecError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named quantity: its unit, whether more is better, and a line of explanation."""
+
+    unit: str
+    maximise: bool
+    about: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric("", True, "share of events classified correctly, bit-true"),
+    "auc": Metric("", True, "area under the ROC curve, one class against the rest"),
+    "luts": Metric("LUT", False, "look-up tables"),
+    "dsps": Metric("DSP", False, "DSP48E2 blocks"),
+    "ffs": Metric("FF", False, "flip-flops"),
+    "brams": Metric("BRAM18", False, "18-kbit block RAMs"),
+    "latency_cycles": Metric("cycles", False, "clock cycles from input to output"),
+    "ii_cycles": Metric("cycles", False, "initiation interval: cycles between events"),
+    "mismatches": Metric("words", False, "output words that differ from the interpreter"),
+}
+
+METHODS: Mapping[str, str] = {
+    "analytic": "rules fitted to published reports (nacsr.cost)",
+    "interpreter": "bit-true run of the design on raw words",
+    "training": "fake-quantised short training, not bit-true",
+    "g++": "the emitted C++ compiled with g++ and run",
+}
+
+STAGES: Mapping[str, str] = {
+    "csynth": "what HLS C-synthesis would report; LUTs there overstate, expressions more",
+    "train": "training events",
+    "validation": "validation events, used for selection",
+    "test": "test events, read once for the final front",
+    "csim": "C simulation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One number with its provenance.
+
+    Attributes:
+        metric: a key of ``METRICS``.
+        value: the number, in the metric's unit.
+        method: how it was obtained, a key of ``METHODS``.
+        stage: which quantity it speaks of, a key of ``STAGES``.
+        tool: program and version, such as ``nacsr 0.1.0``.
+        target: part and clock for hardware numbers, dataset digest for physics numbers.
+        digest: digest of the design it speaks of.
+        error: half-width of the known band (absolute), or None where none is known.
+        label: which of several (a class name for ``auc``), or "".
+    """
+
+    metric: str
+    value: float
+    method: str
+    stage: str
+    tool: str
+    target: str
+    digest: str
+    error: float | None = None
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        for kind, name, table in (
+            ("metric", self.metric, METRICS),
+            ("method", self.method, METHODS),
+            ("stage", self.stage, STAGES),
+        ):
+            if name not in table:
+                raise SpecError(unknown(kind, name, table))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Measurement:
+        """The inverse of ``to_dict``."""
+        return cls(**record)
