@@ -292,7 +292,8 @@ def _infer_lut(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
 
 def _eval_lut(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
     # the address is the bit pattern: negative words sit in the upper half
-    return op.array("table")[raws[0] & np.int64((1 << args[0].type.width) - 1)]
+    values: Raw = op.array("table")[raws[0] & np.int64((1 << args[0].type.width) - 1)]
+    return values
 
 
 def _bound_lut(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
@@ -351,7 +352,8 @@ def _eval_dense(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
     else:
         total = x @ weight
     bias = op.array("bias") << np.int64(op.type.frac - op.fixed("bias_type").frac)
-    return (total << np.int64(op.type.frac - product)) + bias
+    result: Raw = (total << np.int64(op.type.frac - product)) + bias
+    return result
 
 
 def _bound_dense(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:

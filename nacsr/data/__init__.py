@@ -1,0 +1,1 @@
+"""Datasets, and the hardware words that a chip receives."""

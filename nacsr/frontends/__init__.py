@@ -1,0 +1,1 @@
+"""Frontends propose models, fit them and lower them to the IR."""

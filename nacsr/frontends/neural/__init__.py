@@ -1,0 +1,1 @@
+"""Networks: searched, trained, quantised, lowered."""

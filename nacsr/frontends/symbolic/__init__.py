@@ -1,0 +1,1 @@
+"""Expressions: read, searched, lowered."""
