@@ -1,1 +1,57 @@
-"""nacsr."""
+"""nacsr: one Pareto front of neural networks and closed-form expressions for FPGA triggers.
+
+Everything below is loaded on first use, so that ``import nacsr`` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nacsr.archive import Archive
+    from nacsr.compiler import Design, compile
+    from nacsr.data.dataset import from_arrays
+    from nacsr.errors import NacsrError
+    from nacsr.fixed import Fixed
+    from nacsr.spec import StudySpec, load_spec
+    from nacsr.study import Study
+    from nacsr.targets import TARGETS as targets
+
+__all__ = [
+    "Archive",
+    "Design",
+    "Fixed",
+    "NacsrError",
+    "Study",
+    "StudySpec",
+    "compile",
+    "from_arrays",
+    "load_spec",
+    "targets",
+]
+
+_HOMES = {
+    "Archive": ("nacsr.archive", "Archive"),
+    "Design": ("nacsr.compiler", "Design"),
+    "Fixed": ("nacsr.fixed", "Fixed"),
+    "NacsrError": ("nacsr.errors", "NacsrError"),
+    "Study": ("nacsr.study", "Study"),
+    "StudySpec": ("nacsr.spec", "StudySpec"),
+    "compile": ("nacsr.compiler", "compile"),
+    "from_arrays": ("nacsr.data.dataset", "from_arrays"),
+    "load_spec": ("nacsr.spec", "load_spec"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "targets":  # also the name of the module that holds the registry
+        value: Any = importlib.import_module("nacsr.targets").TARGETS
+    elif name in _HOMES:
+        module, attribute = _HOMES[name]
+        value = getattr(importlib.import_module(module), attribute)
+    else:
+        msg = f"module 'nacsr' has no attribute {name!r}"
+        raise AttributeError(msg)
+    globals()[name] = value
+    return value

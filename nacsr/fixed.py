@@ -215,7 +215,8 @@ class Fixed:
 
     def _lowest(self) -> int:
         """The lower end that saturation clips to."""
-        symmetric = self.overflow is Overflow.SAT_SYM and self.signed
+        # a single sign bit has no -max: the headers clip it to -1
+        symmetric = self.overflow is Overflow.SAT_SYM and self.signed and self.width > 1
         return -self.max_raw if symmetric else self.min_raw
 
     def _wrap(self, value: Raw) -> Raw:

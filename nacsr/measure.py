@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 from nacsr.errors import SpecError, unknown
@@ -16,6 +17,11 @@ class Metric:
     unit: str
     maximise: bool
     about: str
+
+
+def tool_name() -> str:
+    """This program and its version, as measurements name it."""
+    return f"nacsr {version('nacsr')}"
 
 
 METRICS: Mapping[str, Metric] = {
@@ -46,6 +52,16 @@ STAGES: Mapping[str, str] = {
 }
 
 
+def check_name(kind: str, name: str, table: Mapping[str, object]) -> None:
+    """Refuse a name that is not in its registry.
+
+    Raises:
+        SpecError: listing the known names.
+    """
+    if name not in table:
+        raise SpecError(unknown(kind, name, table))
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One number with its provenance.
@@ -73,13 +89,9 @@ class Measurement:
     label: str = ""
 
     def __post_init__(self) -> None:
-        for kind, name, table in (
-            ("metric", self.metric, METRICS),
-            ("method", self.method, METHODS),
-            ("stage", self.stage, STAGES),
-        ):
-            if name not in table:
-                raise SpecError(unknown(kind, name, table))
+        check_name("metric", self.metric, METRICS)
+        check_name("method", self.method, METHODS)
+        check_name("stage", self.stage, STAGES)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

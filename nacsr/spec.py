@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
+from nacsr.errors import FixedError, SpecError, unknown
 from nacsr.fixed import Fixed
 from nacsr.measure import METRICS
-from nacsr.targets import target
+from nacsr.targets import TARGETS
+
+T = TypeVar("T")
 
 BudgetName = Literal["quick", "default", "thorough"]
+Positive = Annotated[int, Field(ge=1)]
+Bits = Annotated[int, Field(ge=2, le=16)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,13 @@ class InputSpec(Section):
     scaling: Literal["folded", "external"] = "folded"
     types: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("types")
+    @classmethod
+    def _fixed(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            _parsed(text, f"{name}: ")
+        return value
+
 
 class SplitSpec(Section):
     """Shares of the events; they must sum to one."""
@@ -115,24 +137,28 @@ class ExpressionSpec(Section):
     max_size: Annotated[int, Field(ge=3, le=200)] = 30
     max_cycles: Annotated[int, Field(ge=1)] = 12
 
+    @field_validator("operators")
+    @classmethod
+    def _choices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _some(value)
+
 
 class NetworkSpec(Section):
     """The network search space: every gene's choices."""
 
-    depth: tuple[int, ...] = (1, 2, 3)
-    widths: tuple[int, ...] = (8, 16, 32, 64)
+    depth: tuple[Positive, ...] = (1, 2, 3)
+    widths: tuple[Positive, ...] = (8, 16, 32, 64)
     activations: tuple[Literal["relu", "tanh"], ...] = ("relu",)
     batchnorm: tuple[bool, ...] = (False, True)
-    weight_bits: tuple[int, ...] = (4, 6, 8)
-    activation_bits: tuple[int, ...] = (6, 8, 10)
+    weight_bits: tuple[Bits, ...] = (4, 6, 8)
+    activation_bits: tuple[Bits, ...] = (6, 8, 10)
 
-    @field_validator("depth", "widths", "activations", "batchnorm", "weight_bits")
+    @field_validator(
+        "depth", "widths", "activations", "batchnorm", "weight_bits", "activation_bits"
+    )
     @classmethod
     def _choices(cls, value: tuple[object, ...]) -> tuple[object, ...]:
-        if not value:
-            msg = "give at least one choice"
-            raise ValueError(msg)
-        return value
+        return _some(value)
 
 
 class FamiliesSpec(Section):
@@ -141,13 +167,20 @@ class FamiliesSpec(Section):
     expression: ExpressionSpec | None = ExpressionSpec()
     network: NetworkSpec | None = NetworkSpec()
 
+    @model_validator(mode="after")
+    def _one(self) -> FamiliesSpec:
+        if self.expression is None and self.network is None:
+            msg = "both families are null, so there is nothing to search; keep one at least"
+            raise ValueError(msg)
+        return self
+
 
 class StudySpec(Section):
-    """A whole study."""
+    """A whole study. In a file ``dataset: jets`` is short for ``dataset: {source: jets}``."""
 
     version: Literal[1] = 1
     name: str = "study"
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
     dataset: DatasetSpec
     inputs: InputSpec = InputSpec()
     split: SplitSpec = SplitSpec()
@@ -159,22 +192,195 @@ class StudySpec(Section):
     budget: BudgetName = "default"
     families: FamiliesSpec = FamiliesSpec()
 
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        return {"source": value} if isinstance(value, str) else value
+
     @field_validator("target")
     @classmethod
     def _known_target(cls, value: str) -> str:
-        target(value)
+        if value not in TARGETS:
+            raise ValueError(unknown("target", value, TARGETS))
         return value
 
     @field_validator("precision")
     @classmethod
     def _fixed(cls, value: str) -> str:
-        return str(Fixed.parse(value))
+        return str(_parsed(value))
 
     @field_validator("objectives")
     @classmethod
     def _metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
+        for i, name in enumerate(_some(value)):
             if name not in METRICS:
-                msg = f"unknown objective {name!r}; choose from {', '.join(METRICS)}"
+                raise ValueError(unknown("objective", name, METRICS))
+            if name in value[:i]:
+                msg = f"names {name!r} twice"
                 raise ValueError(msg)
         return value
+
+    @classmethod
+    def from_mapping(cls, document: object, where: str = "study") -> StudySpec:
+        """The study of a mapping as a YAML document has it: lists stand for tuples.
+
+        Args:
+            document: keys and values.
+            where: name of the file, for messages.
+
+        Raises:
+            SpecError: one line with the file, the key, what was given and what was expected.
+        """
+        if not isinstance(document, Mapping):
+            given = "nothing" if document is None else _shown(document)
+            msg = f"{where}: expected keys such as 'dataset: jets', got {given}"
+            raise SpecError(msg)
+        try:
+            return cls.model_validate(_tuples(document))
+        except ValidationError as error:
+            msg = f"{where}: {_explain(error.errors())}"
+            raise SpecError(msg) from None
+
+    def to_yaml(self) -> str:
+        """The whole study as YAML, defaults included; it loads back to an equal study."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def load_spec(path: str | Path) -> StudySpec:
+    """Read a study file.
+
+    Raises:
+        SpecError: one line with the file, the line or key, and what was expected.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        msg = f"{path}: cannot be read ({reason}); give the path of a study file (YAML)"
+        raise SpecError(msg) from None
+    return StudySpec.from_mapping(read_yaml(text, str(path)), str(path))
+
+
+# ---- YAML
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, stricter: no key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key in [k for k, _ in node.value if isinstance(k, yaml.ScalarNode)]:
+            if key.value in seen:
+                problem, mark = f"the key {key.value!r} is there twice", key.start_mark
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(text: str, where: str) -> object:
+    """The document in a YAML text, of plain values only.
+
+    Raises:
+        SpecError: with the line and column of the first thing that is wrong.
+    """
+    try:
+        for event in yaml.parse(text, _Loader):
+            if isinstance(event, yaml.AliasEvent):  # they can nest without end
+                msg = f"{where}: {_at(event.start_mark)}aliases (*{event.anchor}) are not allowed"
+                raise SpecError(msg + "; write the value out")
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        what = f"{_at(error.problem_mark)}{error.problem}"
+        msg = f"{where}: {what}; check indentation, colons and quotes"
+        raise SpecError(msg) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        what = str(error).splitlines()[0]
+        msg = f"{where}: is not a YAML text ({what}); write keys and values as in examples/"
+        raise SpecError(msg) from None
+
+
+def _at(mark: Any) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+
+
+# ---- messages
+
+
+def _tuples(value: object) -> object:
+    """Lists as tuples all the way down: YAML has lists only."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(v) for key, v in value.items()}
+    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def _parsed(text: str, prefix: str = "") -> Fixed:
+    """A fixed-point type; its error becomes a ValueError, which pydantic collects."""
+    try:
+        return Fixed.parse(text)
+    except FixedError as error:
+        msg = f"{prefix}{error}"
+        raise ValueError(msg) from None
+
+
+def _some(value: tuple[T, ...]) -> tuple[T, ...]:
+    if not value:
+        msg = "give at least one choice"
+        raise ValueError(msg)
+    return value
+
+
+def _explain(errors: list[ErrorDetails]) -> str:
+    """One line for the first error, and how many more there are."""
+    first = errors[0]
+    *outer, last = first["loc"] or ("",)
+    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        inside = f"{key.rpartition('.')[0]}: " if outer else ""
+        text = inside + unknown("key", last, _section(outer).model_fields)
+    elif first["type"] == "missing":
+        text = f"{key}: is missing; add it, for example '{last}: jets'"
+    elif first["type"] == "value_error":
+        reason = str(first["ctx"]["error"])
+        text = f"{key}: {reason}" if key else reason
+    else:
+        text = f"{key}: {_expected(first)}, got {_shown(first['input'])}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return text + more
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What pydantic expected, in the words of a YAML file."""
+    if error["type"] in _PLAIN:
+        return f"expected {_PLAIN[error['type']]}"
+    return error["msg"].replace("Input should be", "expected", 1)
+
+
+_PLAIN: Mapping[str, str] = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "invalid_key": "text as a key",
+}
+
+
+def _section(path: list[int | str]) -> type[Section]:
+    """The section that a path of keys leads to."""
+    section: type[Section] = StudySpec
+    for key in path:
+        annotation = section.model_fields[str(key)].annotation
+        options = (annotation, *get_args(annotation))
+        section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))
+    return section
+
+
+def _shown(value: object) -> str:
+    """A value as a YAML file has it, shortened."""
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

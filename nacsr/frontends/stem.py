@@ -11,8 +11,9 @@ import numpy as np
 
 from nacsr.data.words import Feature, Scaling
 from nacsr.errors import GraphError
-from nacsr.fixed import Fixed, Raw
-from nacsr.ir import Builder, Graph
+from nacsr.fixed import Fixed, Raw, hull
+from nacsr.ir import Builder, Graph, evaluate
+from nacsr.ir.ops import align
 
 VECTOR_PORT = "x"
 
@@ -67,3 +68,17 @@ def bind(graph: Graph, features: Sequence[Feature], words: Raw) -> dict[str, Raw
             msg = f"the design reads {name!r}; the features are {', '.join(columns)}"
             raise GraphError(msg)
     return inputs
+
+
+def scores(graph: Graph, features: Sequence[Feature], words: Raw) -> Raw:
+    """Bit-true outputs for words of shape (events, features), on one common scale.
+
+    Returns:
+        Raw integers of shape (events, outputs), comparable with each other: vector outputs
+        are laid side by side and every column is aligned to the finest output grid.
+    """
+    outputs = evaluate(graph, bind(graph, features, words))
+    types = {name: graph.ops[i].type for name, i in graph.outputs}
+    common = hull(*types.values())
+    columns = [align(outputs[name], types[name], common) for name, _ in graph.outputs]
+    return np.concatenate([c.reshape(len(words), -1) for c in columns], axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -105,6 +105,11 @@ class Graph:
         from nacsr.ir.text import show
 
         return show(self)
+
+    def __reduce__(self) -> tuple[Callable[[str], Graph], tuple[str]]:
+        from nacsr.ir.text import parse  # between processes a graph travels as its text
+
+        return parse, (str(self),)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Graph) and str(self) == str(other)

@@ -376,7 +376,8 @@ def _infer_stack(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
 
 
 def _eval_stack(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
-    return np.stack([align(r, a.type, op.type) for a, r in zip(args, raws, strict=True)], axis=1)
+    aligned = [align(r, a.type, op.type) for a, r in zip(args, raws, strict=True)]
+    return np.stack(np.broadcast_arrays(*aligned), axis=1)  # a constant is one event long
 
 
 def _bound_stack(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:

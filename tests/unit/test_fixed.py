@@ -34,7 +34,7 @@ def exact(value: Fraction, to: Fixed) -> int:
     if to.overflow is Overflow.WRAP:
         raw %= 1 << to.width
         return raw - (1 << to.width) if raw > top else raw
-    if to.overflow is Overflow.SAT_SYM and to.signed:
+    if to.overflow is Overflow.SAT_SYM and to.signed and to.width > 1:  # as the headers do
         bottom = -top
     if bottom <= raw <= top:
         return raw

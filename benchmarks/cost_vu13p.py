@@ -1,0 +1,97 @@
+"""The analytic cost of 33 networks beside their Vitis HLS 2023.1 C-synthesis reports.
+
+Reports and weights: github.com/nairods/fastml_bitnet_benchmark (xcvu13p, 5 ns, hls4ml 1.2.0,
+io_parallel, latency strategy, reuse factor 1), kept in ``shared/data/vu13p_dense`` beside the
+repository. Biases are not published and taken as zero. The 15 qkeras designs come apart:
+their activation widths are inferred (16 bits; 7 bits behind the first layer of the
+multiclass ones).
+
+    python benchmarks/cost_vu13p.py [folder of the data]
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nacsr.cost import Cost, estimate
+from nacsr.fixed import Fixed, Overflow, Rounding
+from nacsr.ir import Builder, Graph
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "vu13p_dense"
+COLUMNS = {"LUT": "luts", "DSP": "dsps", "FF": "ffs", "latency_cycles": "latency_cycles"}
+
+
+def build(layers: list[np.ndarray], weight: Fixed, hidden: Fixed, sigmoid: bool) -> Graph:
+    """Dense layers with relu between them; a table at the end of the binary classifiers."""
+    word = Fixed(16, 5, True, Rounding.RND, Overflow.SAT)
+    builder = Builder()
+    value = builder.input("x", word, (len(layers[0]),))
+    for i, raw in enumerate(layers):
+        last = i == len(layers) - 1
+        bias = np.zeros(raw.shape[1], dtype=np.int64)
+        value = builder.op(
+            "dense", value, weight=raw, bias=bias, weight_type=weight, bias_type=weight
+        )
+        value = value if last else builder.op("relu", value)
+        value = builder.cast(value, word if last else hidden)
+    if sigmoid:  # hls4ml's table: 1024 entries over [-8, 8)
+        address = Fixed(10, 4, True, overflow=Overflow.SAT)
+        entries = address.to_float(np.arange(1024) - 1024 * (np.arange(1024) >= 512))
+        table = Fixed(18, 8).quantize(1 / (1 + np.exp(-entries)))
+        value = builder.cast(value, address)
+        value = builder.op("lut", value, type=Fixed(18, 8), function="sigmoid", table=table)
+    builder.output("y", value)
+    return builder.build()
+
+
+def predict(row: dict[str, str], weights: dict[str, np.ndarray]) -> Cost:
+    """The estimate for one line of the reports."""
+    count = len(row["layers"].split("-")) - 1
+    layers = [weights[f"{row['design']}/w{i}"].astype(np.int64) for i in range(count)]
+    frac = int(row["weight_frac_bits"])
+    qkeras = "qkeras" in row["design"]
+    weight = Fixed(7, 7 - frac) if qkeras else Fixed(16, 16 - frac)
+    narrow = qkeras and row["task"] == "multiclass"
+    hidden = Fixed(7, 3) if narrow else Fixed(16, 5)
+    hidden = hidden.with_modes("RND", "SAT")
+    sigmoid = row["layers"].endswith("-1")
+    return estimate(build(layers, weight, hidden, sigmoid), "vu13p", 200.0, flow="hls4ml")
+
+
+def main(folder: Path) -> None:
+    """Print every design and the mean errors of both groups."""
+    with (folder / "csynth.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    with np.load(folder / "weights.npz") as archive:
+        weights = dict(archive)
+    for title, group in (
+        ("fixed<16,5> everywhere", [r for r in rows if "qkeras" not in r["design"]]),
+        ("qkeras, 7-bit weights", [r for r in rows if "qkeras" in r["design"]]),
+    ):
+        print(f"\n{title}: predicted / reported")
+        errors = []
+        for row in group:
+            cost = predict(row, weights)
+            got = [getattr(cost, m) for m in COLUMNS.values()]
+            want = [int(row[c]) for c in COLUMNS]
+            errors.append([g / w - 1 for g, w in zip(got, want, strict=True)])
+            errors[-1][-1] = got[-1] - want[-1]
+            text = "  ".join(
+                f"{c[:3]} {g:>6}/{w:<6}" for c, g, w in zip(COLUMNS, got, want, strict=True)
+            )
+            print(f"{row['design']:<46}{text}")
+        mean = np.abs(errors).mean(0)
+        bias = np.mean(errors, axis=0)
+        print(
+            f"mean |error|: LUT {mean[0]:.2%} (bias {bias[0]:+.2%})  DSP {mean[1]:.2%}  "
+            f"FF {mean[2]:.2%} (bias {bias[2]:+.2%})  cycles {mean[3]:.2f} "
+            f"(bias {bias[3]:+.2f}, worst {np.abs(errors).max(0)[3]:.0f})"
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)

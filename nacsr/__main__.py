@@ -1,0 +1,5 @@
+"""python -m nacsr."""
+
+from nacsr.cli import main
+
+main()

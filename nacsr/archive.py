@@ -1,0 +1,318 @@
+"""The archive: one append-only, crash-safe SQLite file for both families.
+
+A job's outcome, the candidates that it found and their measurements are one transaction,
+so a killed run leaves whole records only and resumes by replaying them. Failures stay, with
+their reason. Both families meet here, through named metrics.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.errors import ArchiveError, SpecError, unknown
+from nacsr.ir import Graph, parse
+from nacsr.measure import METRICS, Measurement
+from nacsr.records import Candidate, Found, Outcome
+from nacsr.search.pareto import nondominated
+from nacsr.targets import RESOURCES
+
+FORMAT = 1
+FILE = "archive.sqlite"
+HARDWARE = (*RESOURCES, "latency_cycles", "ii_cycles")
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, result TEXT NOT NULL, arrays BLOB);
+CREATE TABLE IF NOT EXISTS candidates (
+    id TEXT PRIMARY KEY, job TEXT NOT NULL, record TEXT NOT NULL, graph TEXT);
+CREATE TABLE IF NOT EXISTS measurements (
+    candidate TEXT NOT NULL, job TEXT NOT NULL, record TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS by_candidate ON measurements (candidate);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A candidate of the archive with all its measurements."""
+
+    candidate: Candidate
+    measurements: tuple[Measurement, ...]
+    graph_text: str | None
+
+    @property
+    def id(self) -> str:
+        """The candidate's id."""
+        return self.candidate.id
+
+    @property
+    def graph(self) -> Graph:
+        """The lowered design.
+
+        Raises:
+            ArchiveError: if the candidate was never lowered.
+        """
+        if self.graph_text is None:
+            msg = f"{self.id} is a candidate of the search, not a design; choose one of the front"
+            raise ArchiveError(msg)
+        return parse(self.graph_text)
+
+    def find(self, metric: str, method: str, stage: str, label: str = "") -> Measurement | None:
+        """The latest measurement of that metric, method and stage."""
+        for m in reversed(self.measurements):
+            if (m.metric, m.method, m.stage, m.label) == (metric, method, stage, label):
+                return m
+        return None
+
+    @property
+    def failed(self) -> str:
+        """Why this candidate may not be on a front, or ""."""
+        if self.candidate.reason:
+            return self.candidate.reason
+        check = self.find("mismatches", "g++", "csim")
+        if check is not None and check.value > 0:
+            return f"{check.value:.0f} output words differ between C++ and interpreter"
+        return ""
+
+
+class Archive:
+    """An archive file, opened for reading or for appending.
+
+    Args:
+        path: the run folder, or the file itself.
+        create: make the file (and folder) if it is not there.
+
+    Raises:
+        ArchiveError: if it cannot be opened, is truncated, or of another version.
+    """
+
+    def __init__(self, path: Path | str, *, create: bool = False) -> None:
+        given = Path(path)
+        self.path = given if given.suffix == ".sqlite" else given / FILE
+        if not create and not self.path.is_file():
+            msg = f"{given}: no archive here; give the folder that 'nacsr run' wrote"
+            raise ArchiveError(msg)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path)
+            self._prepare(create)
+        except (OSError, sqlite3.Error) as error:
+            msg = (
+                f"{self.path}: cannot open the archive ({error}); if it was cut off, restore a "
+                "copy or start a new run with --out"
+            )
+            raise ArchiveError(msg) from None
+
+    def _prepare(self, create: bool) -> None:
+        check = self._db.execute("PRAGMA quick_check").fetchone()[0]
+        if check != "ok":
+            raise sqlite3.DatabaseError(str(check).splitlines()[0])
+        if create:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.executescript(_TABLES)
+            self._db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
+            self._db.commit()
+        found = self.meta("format")
+        if found != str(FORMAT):
+            msg = f"archive format {found}, this nacsr reads {FORMAT}"
+            raise sqlite3.DatabaseError(msg)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._db:
+                yield self._db
+        except sqlite3.Error as error:
+            msg = f"{self.path}: cannot write ({error}); nothing recorded so far is lost"
+            raise ArchiveError(msg) from None
+
+    # --- writing -----------------------------------------------------------------------
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Store one fact about the whole run."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def record(self, job_key: str, outcome: Outcome) -> None:
+        """Append a finished job with everything that it found, all or nothing."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO jobs VALUES (?, ?, ?)",
+                (job_key, json.dumps(outcome.result), _pack(outcome.arrays)),
+            )
+            db.execute("DELETE FROM measurements WHERE job = ?", (job_key,))  # a repeated job
+            for found in outcome.found:
+                self._add(db, job_key, found)
+
+    def _add(self, db: sqlite3.Connection, job_key: str, found: Found) -> None:
+        candidate = found.candidate
+        db.execute(
+            # a candidate met again keeps its first record, unless it failed this time
+            "INSERT INTO candidates VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "record = excluded.record WHERE json_extract(excluded.record, '$.reason') != ''",
+            (
+                candidate.id,
+                job_key,
+                json.dumps(asdict(candidate)),
+                None if found.graph is None else str(found.graph),
+            ),
+        )
+        db.executemany(
+            "INSERT INTO measurements VALUES (?, ?, ?)",
+            [(candidate.id, job_key, json.dumps(m.to_dict())) for m in found.measurements],
+        )
+
+    # --- reading -----------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """One fact about the whole run, or None."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def outcome(self, job_key: str) -> Outcome | None:
+        """The recorded outcome of a job, or None if it never finished."""
+        row = self._db.execute(
+            "SELECT result, arrays FROM jobs WHERE key = ?", (job_key,)
+        ).fetchone()
+        if row is None:
+            return None
+        ids = self._db.execute(
+            "SELECT DISTINCT candidate FROM measurements WHERE job = ? UNION "
+            "SELECT id FROM candidates WHERE job = ?",
+            (job_key, job_key),
+        ).fetchall()
+        found = []
+        for (id_,) in ids:
+            entry = self.entry(id_)
+            mine = self._measurements("candidate = ? AND job = ?", (id_, job_key))
+            graph = None if entry.graph_text is None else parse(entry.graph_text)
+            found.append(Found(entry.candidate, mine, graph))
+        return Outcome(json.loads(row[0]), _unpack(row[1]), tuple(found))
+
+    def _measurements(self, where: str, values: Sequence[str]) -> tuple[Measurement, ...]:
+        rows = self._db.execute(
+            f"SELECT record FROM measurements WHERE {where} ORDER BY rowid", tuple(values)
+        )
+        return tuple(Measurement.from_dict(json.loads(r[0])) for r in rows)
+
+    def entry(self, id_: str) -> Entry:
+        """The candidate with that id (or an unambiguous beginning of it).
+
+        Raises:
+            ArchiveError: if none, or more than one, matches.
+        """
+        rows = self._db.execute(
+            "SELECT id, record, graph FROM candidates WHERE substr(id, 1, ?) = ?", (len(id_), id_)
+        ).fetchall()
+        if len(rows) != 1 or not id_:
+            what = f"{len(rows)} candidates begin with" if rows else "no candidate is called"
+            msg = f"{self.path.parent}: {what} {id_!r}; 'nacsr front {self.path.parent}' lists them"
+            raise ArchiveError(msg)
+        return self._entry(*rows[0])
+
+    def entries(self, *, designs_only: bool = False) -> list[Entry]:
+        """All candidates, ordered by id."""
+        where = "WHERE graph IS NOT NULL" if designs_only else ""
+        rows = self._db.execute(f"SELECT id, record, graph FROM candidates {where} ORDER BY id")
+        return [self._entry(*row) for row in rows.fetchall()]
+
+    def _entry(self, id_: str, record: str, graph: str | None) -> Entry:
+        fields = json.loads(record)
+        fields["parents"] = tuple(fields["parents"])
+        return Entry(Candidate(**fields), self._measurements("candidate = ?", (id_,)), graph)
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of candidates, designs, failures and jobs."""
+        entries = self.entries()
+        jobs = self._db.execute("SELECT count(*) FROM jobs").fetchone()[0]
+        return {
+            "candidates": len(entries),
+            "designs": sum(e.graph_text is not None for e in entries),
+            "failed": sum(bool(e.failed) for e in entries),
+            "jobs": int(jobs),
+        }
+
+    def front(
+        self,
+        objectives: Sequence[str] = ("accuracy", "luts", "dsps", "latency_cycles"),
+        method: str = "analytic",
+        stage: str = "csynth",
+        limits: Mapping[str, float] | None = None,
+    ) -> list[Entry]:
+        """The designs that no other design dominates, most accurate first.
+
+        Hardware metrics are compared within one method and stage only; physics metrics are
+        the bit-true ones of the validation events. A design that lacks one of them, failed,
+        or exceeds a limit is left out.
+
+        Args:
+            objectives: metric names; their sense is in ``METRICS``.
+            method: method of the hardware numbers.
+            stage: stage of the hardware numbers.
+            limits: upper limits by metric name.
+
+        Raises:
+            SpecError: for an unknown metric.
+        """
+        names = [*objectives, *(limits or {})]
+        for name in names:
+            if name not in METRICS:
+                raise SpecError(unknown("objective", name, METRICS))
+        kept: list[Entry] = []
+        points: list[list[float]] = []
+        for entry in self.entries(designs_only=True):
+            values = [_value(entry, name, method, stage) for name in names]
+            if entry.failed or any(v is None for v in values):
+                continue
+            numbers = dict(zip(names, [v for v in values if v is not None], strict=True))
+            if any(numbers[n] > top for n, top in (limits or {}).items()):
+                continue
+            kept.append(entry)
+            points.append([-numbers[n] if METRICS[n].maximise else numbers[n] for n in objectives])
+        if not kept:
+            return []
+        mask = nondominated(np.array(points))
+        front = [(p, e) for p, e, on in zip(points, kept, mask, strict=True) if on]
+        return [entry for _, entry in sorted(front, key=lambda pe: (pe[0], pe[1].id))]
+
+
+def _value(entry: Entry, metric: str, method: str, stage: str) -> float | None:
+    if metric in HARDWARE:
+        found = entry.find(metric, method, stage)
+    else:
+        found = entry.find(metric, "interpreter", "validation")
+    return None if found is None else found.value
+
+
+def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes | None:
+    if not arrays:
+        return None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _unpack(blob: bytes | None) -> dict[str, NDArray[Any]]:
+    if blob is None:
+        return {}
+    with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}

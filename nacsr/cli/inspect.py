@@ -1,0 +1,90 @@
+"""nacsr front and nacsr show: what a run found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from nacsr.cli.options import Json, print_json
+
+Run = Annotated[Path, typer.Argument(help="A run folder.")]
+
+
+def front(
+    run: Run,
+    objectives: Annotated[
+        str | None, typer.Option(help="Metrics, comma-separated; the study's own if left.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="How hardware numbers were obtained.")] = "analytic",
+    stage: Annotated[str, typer.Option(help="Which quantity they speak of.")] = "csynth",
+    json: Json = False,
+) -> None:
+    """The designs that no other one dominates, of both families.
+
+    Numbers of one method and one stage are compared, never a mix.
+
+    Example: nacsr front runs/jets --objectives accuracy,latency_cycles
+    """
+    from nacsr.archive import Archive
+    from nacsr.measure import METHODS, STAGES, check_name
+    from nacsr.report.rows import rows, setting_of
+    from nacsr.report.table import table
+    from nacsr.study import limits, stored_spec
+
+    check_name("method", method, METHODS)
+    check_name("stage", stage, STAGES)
+    with Archive(run) as archive:
+        spec = stored_spec(archive)
+        names = objectives.split(",") if objectives else spec.objectives
+        found = archive.front([n.strip() for n in names], method, stage, limits(spec))
+        setting = setting_of(archive)
+        shown = rows(found, setting, method, stage)
+    if json:
+        print_json([row.to_dict() for row in shown])
+    else:
+        Console().print(table(shown, setting.classes))
+
+
+def show(
+    run: Run,
+    id: Annotated[str, typer.Argument(help="A candidate's id, or its beginning.")],
+    ir: Annotated[bool, typer.Option("--ir", help="Print the design's IR as text.")] = False,
+    json: Json = False,
+) -> None:
+    """Everything recorded about one candidate: formula or genes, measurements, IR.
+
+    Example: nacsr show runs/jets 3fa2 --ir
+    """
+    from dataclasses import asdict
+
+    from nacsr.archive import Archive
+
+    with Archive(run) as archive:
+        entry = archive.entry(id)
+    measurements = [m.to_dict() for m in entry.measurements]
+    if json:
+        record = {"id": entry.id, **asdict(entry.candidate), "measurements": measurements}
+        print_json(record | ({"ir": entry.graph_text} if ir else {}))
+        return
+    if ir:
+        typer.echo(str(entry.graph))
+        return
+    candidate = entry.candidate
+    typer.echo(f"{entry.id}  {candidate.family}  seed {candidate.seed}")
+    typer.echo(candidate.title)
+    for name, gene in candidate.genotype.items():
+        if isinstance(gene, dict):
+            for key, value in gene.items():
+                typer.echo(f"  {key} = {value}")
+        else:
+            typer.echo(f"  {name}: {gene}")
+    if entry.failed:
+        typer.echo(f"failed: {entry.failed}")
+    for m in entry.measurements:
+        error = "" if m.error is None else f" ± {m.error:.4g}"
+        name = f"{m.metric} {m.label}".strip()
+        source = f"{m.method}, {m.stage}, {m.tool}, {m.target}"
+        typer.echo(f"  {name:16} {m.value:.6g}{error}  ({source})")

@@ -1,0 +1,184 @@
+"""What HLS makes of a graph before it schedules it.
+
+Zeros and what they multiply vanish; so do zero bits of constants, high bits that a wrapping
+cast drops and results that nobody reads; and sums of sums become one balanced tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nacsr.fixed import Fixed, Overflow, span
+from nacsr.ir import OPS, Graph, Op
+
+_EXACT = frozenset(
+    {"add", "sub", "neg", "mul", "abs", "min", "max", "shift", "select", "relu", "stack"}
+)
+_SUMS = frozenset({"add", "sub"})
+_ZERO_IF_ALL = frozenset(
+    {"add", "sub", "min", "max", "stack", "cast", "neg", "abs", "shift", "relu"}
+)
+_LOW_BITS = frozenset({"add", "sub", "neg", "stack", "shift"})
+"""Ops whose low result bits depend on the low bits of their arguments only; so do
+multiplications, selections and wrapping casts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An op as it is synthesised.
+
+    Attributes:
+        op: the op, its type without the high bits that nobody reads.
+        args: indices of the values it reads; for a sum the terms of its whole tree.
+        adders: widths of the adders of a sum, of all additions merged into it.
+        spent: False where nothing remains of it: constants, zeros, parts of a sum.
+    """
+
+    op: Op
+    args: tuple[int, ...]
+    adders: tuple[int, ...] = ()
+    spent: bool = True
+
+
+def simplify(graph: Graph) -> list[Node]:
+    """One node for every op of the graph, in order."""
+    graph = Graph(tuple(_minimal_ops(graph)), graph.outputs)
+    constant = _constants(graph)
+    bits = _needed_bits(graph, constant)
+    ops = [_narrow(op, max(n, 1)) for op, n in zip(graph.ops, bits, strict=True)]
+    inner = _inner_sums(graph)
+    zero = _zeros(graph)
+    nodes: list[Node] = []
+    for i, op in enumerate(ops):
+        spent = bits[i] > 0 and not constant[i]
+        node = Node(op, op.args, spent=spent)
+        if spent and op.name in _SUMS:
+            node = _sum(ops, nodes, i, inner, zero)
+        nodes.append(node)
+    return nodes
+
+
+def _minimal_ops(graph: Graph) -> list[Op]:
+    """The ops with constants in the fewest bits, and the types that follow from that.
+
+    Only exact types follow: what a cast, table or layer declares is kept.
+    """
+    ops: list[Op] = []
+    for op in graph.ops:
+        if op.name == "const":
+            type_ = _minimal_type(op)
+        elif op.name in _EXACT:
+            type_, _ = OPS[op.name].infer(op, [ops[a] for a in op.args])
+        else:
+            type_ = op.type
+        ops.append(op if type_ == op.type else replace(op, type=type_))
+    return ops
+
+
+def _minimal_type(op: Op) -> Fixed:
+    """The type of a constant without the low bits that are zero in all its elements."""
+    raw = op.array("value")
+    common = int(np.gcd.reduce(raw, axis=None)) if raw.size else 0
+    zeros = (common & -common).bit_length() - 1 if common else 0
+    low, high = (int(raw.min()), int(raw.max())) if raw.size else (0, 0)
+    return span(low >> zeros, high >> zeros, op.type.frac - zeros)
+
+
+def _zeros(graph: Graph) -> list[bool]:
+    """For every op, whether it is zero for all inputs because a constant is."""
+    found: list[bool] = []
+    for op in graph.ops:
+        below = [found[a] for a in op.args]
+        if op.name == "const":
+            found.append(not op.array("value").any())
+        elif op.name == "mul":
+            found.append(any(below))
+        else:
+            found.append(op.name in _ZERO_IF_ALL and all(below))
+    return found
+
+
+def _constants(graph: Graph) -> list[bool]:
+    """Constants, zeros, and functions of nothing else."""
+    found: list[bool] = []
+    for op, zero in zip(graph.ops, _zeros(graph), strict=True):
+        folded = bool(op.args) and all(found[a] for a in op.args)
+        found.append(op.name == "const" or zero or folded)
+    return found
+
+
+def _needed_bits(graph: Graph, constant: Sequence[bool]) -> list[int]:
+    """How many low bits of every value are read, 0 where the value is not needed at all."""
+    need = [0] * len(graph.ops)
+    for _, index in graph.outputs:
+        need[index] = graph.ops[index].type.width
+    for i in range(len(graph.ops) - 1, -1, -1):
+        op = graph.ops[i]
+        if not need[i] or constant[i]:
+            continue
+        for a in op.args:
+            t = graph.ops[a].type
+            need[a] = max(need[a], min(max(_read(op, t, need[i]), 1), t.width))
+    return need
+
+
+def _read(op: Op, arg: Fixed, need: int) -> int:
+    """How many low bits of an argument the ``need`` low bits of a result depend on."""
+    if op.name == "mul" or op.name == "shift":
+        return need
+    wraps = op.name == "cast" and op.type.overflow is Overflow.WRAP
+    if wraps or op.name in _LOW_BITS:
+        return need + arg.frac - op.type.frac
+    return arg.width
+
+
+def _narrow(op: Op, bits: int) -> Op:
+    t = op.type
+    if bits >= t.width:
+        return op
+    return replace(op, type=replace(t, width=bits, integer=bits - t.frac))
+
+
+def _inner_sums(graph: Graph) -> list[bool]:
+    """For every op, whether it is a sum that only one other sum reads."""
+    outputs = {i for _, i in graph.outputs}
+    inner = [False] * len(graph.ops)
+    for i, readers in enumerate(graph.users()):
+        op = graph.ops[i]
+        if op.name in _SUMS and len(readers) == 1 and i not in outputs:
+            reader = graph.ops[readers[0]]
+            inner[i] = reader.name in _SUMS and reader.shape == op.shape
+    return inner
+
+
+def _sum(
+    ops: Sequence[Op], nodes: list[Node], i: int, inner: Sequence[bool], zero: Sequence[bool]
+) -> Node:
+    """The sum at ``i`` with the sums below it merged in; they are marked as not spent."""
+    terms: list[int] = []
+    adders: list[int] = []
+    for a in ops[i].args:
+        if inner[a] and nodes[a].spent:
+            terms += nodes[a].args
+            adders += nodes[a].adders
+            nodes[a] = Node(ops[a], (), spent=False)
+        elif not zero[a]:
+            terms.append(a)
+    passes = any(zero[a] for a in ops[i].args) and not (
+        ops[i].name == "sub" and zero[ops[i].args[0]]
+    )
+    own = () if passes else (_adder_width(ops, i),)
+    return Node(ops[i], tuple(terms), (*adders, *own))
+
+
+def _adder_width(ops: Sequence[Op], i: int) -> int:
+    """Width of one addition: low bits that only one operand has are wires.
+
+    (A subtrahend's low bits are not: they borrow.)
+    """
+    left, right = (ops[a].type.frac for a in ops[i].args)
+    wires = left - right if ops[i].name == "sub" else abs(left - right)
+    return max(ops[i].type.width - max(wires, 0), 1)

@@ -1,0 +1,31 @@
+"""What one op of a graph uses; rules return it, ``estimate`` adds it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nacsr.cost.schedule import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Resources of one op, its delay chain and what it registers.
+
+    Attributes:
+        luts: look-up tables at csynth.
+        dsps: DSP48E2 blocks.
+        ffs: flip-flops wherever it is placed in time.
+        brams: 18-kbit block RAMs.
+        stages: its operators in order, on the longest path.
+        live: bits registered at every clock boundary inside it.
+    """
+
+    luts: int = 0
+    dsps: int = 0
+    ffs: int = 0
+    brams: int = 0
+    stages: tuple[Stage, ...] = ()
+    live: int = 0
+
+
+WIRES = Use()

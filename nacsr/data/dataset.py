@@ -1,0 +1,241 @@
+"""Datasets: labelled events with named features, checked before anything uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nacsr.data.readers import Table, from_array, nearest, read_csv, read_npz
+from nacsr.errors import DataError, unknown
+
+SHIPPED: Mapping[str, str] = {"jets": "jets.npz"}
+"""Datasets that come with the package: name -> file beside this module."""
+
+MIN_ROWS = 10
+"""Fewest events of a class: each of three parts of the split must have some."""
+
+
+class Choice(Protocol):
+    """What ``load`` reads of a study's ``dataset`` section (``nacsr.spec.DatasetSpec``)."""
+
+    @property
+    def source(self) -> str:
+        """A shipped name, or a path to ``.npz`` or ``.csv``."""
+        ...
+
+    @property
+    def label(self) -> str | None:
+        """Column or array of labels."""
+        ...
+
+    @property
+    def features(self) -> tuple[str, ...] | None:
+        """Names of the features to keep."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Labelled events.
+
+    Attributes:
+        name: short name, for reports.
+        x: physical values, float64 of shape (events, features), finite.
+        y: class indices, int64 of shape (events,).
+        features: one name a column.
+        classes: one name a class index.
+        digest: SHA-256 over values, labels and names, in hex.
+        about: one sentence of provenance.
+    """
+
+    name: str
+    x: NDArray[np.float64]
+    y: NDArray[np.int64]
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    digest: str
+    about: str
+
+
+def load(spec: Choice, base: Path | None = None) -> Dataset:
+    """The dataset that a study names.
+
+    Args:
+        spec: source, label and features.
+        base: folder that relative paths start from (the study file's), or the current one.
+
+    Raises:
+        DataError: one line that names the file, the row and column where there is one, and
+            the remedy.
+
+    >>> from nacsr.spec import DatasetSpec
+    >>> jets = load(DatasetSpec(source="jets"))
+    >>> jets.x.shape, jets.classes
+    ((10000, 16), ('g', 'q', 'w', 'z', 't'))
+    """
+    if spec.source in SHIPPED:
+        with files("nacsr.data").joinpath(SHIPPED[spec.source]).open("rb") as file:
+            return _checked(spec.source, read_npz(file, spec.source, spec.label, spec.features))
+    path = _find(spec.source, base)
+    try:
+        if path.suffix.lower() == ".csv":
+            table = read_csv(path, spec.label, spec.features)
+        else:
+            with path.open("rb") as file:
+                table = read_npz(file, path.name, spec.label, spec.features)
+    except OSError as error:
+        msg = f"dataset {spec.source!r}: cannot be read ({error.strerror}); check its permissions"
+        raise DataError(msg) from None
+    return _checked(path.stem, table)
+
+
+def from_arrays(
+    x: ArrayLike,
+    y: ArrayLike,
+    features: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    name: str = "arrays",
+) -> Dataset:
+    """A dataset from arrays in memory.
+
+    Args:
+        x: real values, shape (events, features).
+        y: integers or text, shape (events,); with ``classes``, indices into it.
+        features: names of the columns, ``x0``, ``x1``, ... by default.
+        classes: names of the classes; by default the sorted distinct labels.
+        name: short name, for reports and messages.
+
+    Raises:
+        DataError: as ``load``.
+    """
+    try:
+        values, labels = np.asarray(x), np.asarray(y)
+    except ValueError:
+        msg = f"{name}: rows of features differ in length; expected shape (events, features)"
+        raise DataError(msg) from None
+    return _checked(name, from_array(name, values, labels, features, classes))
+
+
+def _find(source: str, base: Path | None) -> Path:
+    """The existing file that a source names."""
+    path = (base or Path()) / Path(source).expanduser()
+    if path.suffix.lower() not in {".npz", ".csv"}:
+        if path.suffix or len(Path(source).parts) > 1:
+            msg = f"dataset {source!r}: expected a .npz or .csv file; convert it to one of them"
+            raise DataError(msg)
+        raise DataError(unknown("dataset", source, SHIPPED) + ", or give a path to .npz or .csv")
+    if not path.is_file():
+        folder = path.parent
+        if not folder.is_dir():
+            msg = f"dataset {source!r}: there is no folder {folder}; check the path"
+            raise DataError(msg)
+        tables = sorted(p.name for p in folder.iterdir() if p.suffix in {".npz", ".csv"})
+        hint = nearest(path.name, tables) if tables else "It has no .npz or .csv"
+        msg = f"dataset {source!r}: no file {path.name!r} in {folder.resolve()}; {hint}"
+        raise DataError(msg)
+    return path
+
+
+def _checked(name: str, table: Table) -> Dataset:
+    """The dataset of a table that passes every check."""
+    if not table.features or not len(table.x):
+        what = "events" if table.features else "features"
+        msg = f"{table.where}: has no {what}; expected one row an event, one column a feature"
+        raise DataError(msg)
+    _check_values(table)
+    y, classes = _encode(table)
+    _check_classes(table.where, y, classes)
+    names = json.dumps([table.features, classes]).encode()
+    contents = hashlib.sha256(names + table.x.tobytes() + y.tobytes())
+    about = table.about or f"{table.where}: {len(y)} events, origin not stated"
+    x = table.x
+    x.setflags(write=False)
+    y.setflags(write=False)
+    return Dataset(name, x, y, table.features, classes, contents.hexdigest(), about)
+
+
+def _check_values(table: Table) -> None:
+    finite = np.isfinite(table.x)
+    if not finite.all():
+        row, column = (int(i) for i in np.argwhere(~finite)[0])
+        msg = (
+            f"{table.where}: row {row + 1}, column {table.features[column]!r} is "
+            f"{table.x[row, column]}, the first of {int((~finite).sum())} values that are not "
+            "finite; drop or fill them"
+        )
+        raise DataError(msg)
+    constant = np.flatnonzero(table.x.min(axis=0) == table.x.max(axis=0))
+    if len(constant):
+        j = int(constant[0])
+        value = table.x[0, j] + 0.0  # no minus zero
+        msg = (
+            f"{table.where}: feature {table.features[j]!r} is {value:g} in every event; "
+            "leave it out with features: [...]"
+        )
+        raise DataError(msg)
+
+
+def _encode(table: Table) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class indices and class names."""
+    labels = _whole(table)
+    if table.classes is None:
+        values, y = np.unique(labels, return_inverse=True)
+        return y.astype(np.int64), tuple(str(v) for v in values)
+    classes = table.classes
+    if len(set(classes)) < len(classes):
+        msg = f"{table.where}: class names must differ, got {', '.join(classes)}"
+        raise DataError(msg)
+    if labels.dtype.kind == "U":
+        place = {c: i for i, c in enumerate(classes)}
+        strange = [str(v) for v in labels if str(v) not in place]
+        if strange:
+            msg = f"{table.where}: label {strange[0]!r} is not one of {', '.join(classes)}"
+            raise DataError(msg)
+        return np.array([place[str(v)] for v in labels], dtype=np.int64), classes
+    if labels.min() < 0 or labels.max() >= len(classes):
+        msg = (
+            f"{table.where}: labels are {labels.min()}..{labels.max()}, but {len(classes)} class "
+            f"names need 0..{len(classes) - 1}"
+        )
+        raise DataError(msg)
+    return labels.astype(np.int64), classes
+
+
+def _whole(table: Table) -> NDArray[Any]:
+    """Labels as integers or text; whole-numbered floats become integers."""
+    labels = table.labels
+    if labels.dtype.kind in "biuU":
+        return labels.astype(np.int64) if labels.dtype.kind != "U" else labels
+    if labels.dtype.kind == "O" and all(isinstance(v, str) for v in labels):
+        return labels.astype(str)
+    if labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all()):
+        return labels.astype(np.int64)
+    row = int(np.argmax(labels != np.rint(labels))) if labels.dtype.kind == "f" else 0
+    msg = (
+        f"{table.where}: row {row + 1}: label {labels[row]!s} is no class; expected whole "
+        "numbers or text"
+    )
+    raise DataError(msg)
+
+
+def _check_classes(where: str, y: NDArray[np.int64], classes: Sequence[str]) -> None:
+    counts = np.bincount(y, minlength=len(classes))
+    if int((counts > 0).sum()) == 1:
+        only = classes[int(y[0])]
+        msg = f"{where}: every event is of class {only!r}; a study needs two classes or more"
+        raise DataError(msg)
+    fewest = int(np.argmin(counts))
+    if counts[fewest] < MIN_ROWS:
+        msg = (
+            f"{where}: class {classes[fewest]!r} has {counts[fewest]} events, of {len(classes)} "
+            f"classes; each needs {MIN_ROWS} or more (is the right column the label?)"
+        )
+        raise DataError(msg)

@@ -1,0 +1,74 @@
+"""Train, validation and test: one split by seed, the same share of every class in each."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.data.dataset import Dataset
+from nacsr.errors import DataError
+
+_STREAM = 0x5B117  # keeps this random stream apart from others of the same seed
+
+Rows = NDArray[np.int64]
+
+
+class Shares(Protocol):
+    """What ``split`` reads of a study's ``split`` section (``nacsr.spec.SplitSpec``)."""
+
+    @property
+    def train(self) -> float:
+        """Share of the events to train on."""
+        ...
+
+    @property
+    def validation(self) -> float:
+        """Share of the events to select on; the rest is the test part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Row indices of the three parts, int64, disjoint, together all rows, shuffled."""
+
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the indices in order, in hex."""
+        parts = (self.train, self.validation, self.test)
+        lengths = np.array([len(p) for p in parts], dtype=np.int64)
+        return hashlib.sha256(b"".join(a.tobytes() for a in (lengths, *parts))).hexdigest()
+
+
+def split(dataset: Dataset, spec: Shares, seed: int) -> Split:
+    """Split every class by the given shares; each part gets one event of it at least.
+
+    Args:
+        dataset: checked events.
+        spec: shares of train and validation; the rest is the test part.
+        seed: zero or positive.
+
+    Raises:
+        DataError: for a negative seed.
+    """
+    if seed < 0:
+        msg = f"seed {seed}: expected zero or a positive integer"
+        raise DataError(msg)
+    rng = np.random.default_rng([_STREAM, seed])
+    parts: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
+    for c in range(len(dataset.classes)):
+        rows = rng.permutation(np.flatnonzero(dataset.y == c)).astype(np.int64)
+        first = min(max(round(len(rows) * spec.train), 1), len(rows) - 2)
+        both = round(len(rows) * (spec.train + spec.validation))
+        second = min(max(both, first + 1), len(rows) - 1)
+        for part, chunk in zip(parts, np.split(rows, [first, second]), strict=True):
+            part.append(chunk)
+    train, validation, test = (rng.permutation(np.concatenate(p)) for p in parts)
+    return Split(train, validation, test)

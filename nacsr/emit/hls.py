@@ -1,0 +1,75 @@
+"""The HLS back end: a graph as a self-contained Vitis HLS project in plain C++.
+
+No vendor library is called: tables are constant arrays, so the project compiles with any
+g++ and the bits can be compared without a licence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nacsr.emit.cpp import ROWS, declaration, definition
+from nacsr.emit.names import identifier
+from nacsr.emit.project import Draft, ProjectMeta, Top, ports
+from nacsr.emit.vectors import size
+from nacsr.errors import EmitError
+from nacsr.fixed import Raw
+from nacsr.ir import Graph
+
+
+def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw]) -> Path:
+    """Write a Vitis HLS project.
+
+    Args:
+        graph: the design.
+        out: the folder to create; an earlier project there is replaced.
+        meta: name, target, features and so on.
+        vectors: raw words of every input port, shape (events, *shape), for the testbench.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        GraphError: if the graph is not valid or the vectors do not fit its ports.
+        EmitError: for an op without a row, or a folder that cannot be written; nothing is left.
+        ToolError: if the ap_types headers are missing.
+    """
+    check(graph)
+    draft = Draft(graph, meta)
+    function = identifier(meta.name)
+    inputs, outputs = ports(graph, function)
+    top = Top(function, f"{function}.h", (f"{function}.cpp",), inputs, outputs)
+    draft.render(
+        top.header,
+        "expression/design.h.j2",
+        graph=graph,
+        guard=f"NACSR_{function.upper()}_H",
+        declaration=declaration(function, inputs, outputs),
+    )
+    draft.render(
+        top.sources[0],
+        "expression/design.cpp.j2",
+        graph=graph,
+        top=top,
+        definition=definition(graph, function, inputs, outputs),
+    )
+    for script in ("build_vitis.tcl", "build_vivado.tcl"):
+        draft.render(script, f"expression/{script}.j2", top=top)
+    draft.complete(top, vectors)
+    return draft.save(out)
+
+
+def check(graph: Graph) -> None:
+    """Refuse what this back end cannot express.
+
+    Raises:
+        EmitError: naming the op.
+    """
+    for index, op in enumerate(graph.ops):
+        if op.name not in ROWS:
+            msg = f"%{index} {op.name}: flow hls has no C++ for it; it can {', '.join(ROWS)}"
+            raise EmitError(msg)
+        if not size(op.shape):
+            msg = f"%{index} {op.name}: shape {list(op.shape)} has no element; remove the op"
+            raise EmitError(msg)

@@ -1,0 +1,377 @@
+"""What every emitted project has, whichever back end wrote its sources.
+
+A back end fills a ``Draft`` with sources, calls ``complete`` for the common parts (text IR,
+testbench, vectors, Makefile, headers, README) and ``save`` to write it in one step:
+either the whole project appears, with a manifest of digests, or nothing does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from nacsr.data.words import Feature
+from nacsr.emit import vectors as vec
+from nacsr.emit.names import identifiers
+from nacsr.errors import EmitError
+from nacsr.fixed import Fixed, Raw
+from nacsr.ir import Graph, evaluate, parse, verify
+from nacsr.ir.graph import Shape
+from nacsr.resources import folder
+from nacsr.tools.gxx import FLAGS
+from nacsr.tools.headers import ap_types_files
+
+FORMAT = "nacsr-project 1"
+MANIFEST = "manifest.json"
+GRAPH = "graph.ir"
+INPUT, EXPECTED, OUTPUT = "tb/input.txt", "tb/expected.txt", "tb/output.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectMeta:
+    """What a project says about itself, besides its graph.
+
+    Attributes:
+        name: of the project; made a safe identifier for the top function and file names.
+        part: device part number, such as ``xcvu9p-flga2577-2-e``.
+        target: name of the target, a key of ``TARGETS``.
+        clock_mhz: the clock that the design is meant for.
+        flow: the back end, ``hls`` or ``hls4ml``.
+        features: names and word types of what arrives.
+        classes: meaning of the outputs.
+        scaling: ``folded`` (raw words arrive) or ``external`` (standardised words arrive).
+        title: formula or architecture, for people.
+        versions: further packages that shaped the design.
+    """
+
+    name: str
+    part: str
+    target: str
+    clock_mhz: float
+    flow: str
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...] = ()
+    scaling: str = "folded"
+    title: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def period_ns(self) -> float:
+        """The clock period in nanoseconds, to the picosecond that the tools read."""
+        return round(1000.0 / self.clock_mhz, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An argument of the top function.
+
+    Attributes:
+        name: in the graph.
+        identifier: in C++.
+        type: of every word.
+        shape: of one event, () for a scalar.
+        ctype: C++ type of every word.
+    """
+
+    name: str
+    identifier: str
+    type: Fixed
+    shape: Shape
+    ctype: str
+
+    @property
+    def words(self) -> int:
+        """Words an event."""
+        return vec.size(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """How the testbench reaches the design: inputs first, then outputs, arrays flat.
+
+    Attributes:
+        function: name of the top function.
+        header: the file that declares it, relative to the project.
+        sources: C++ files to compile besides the testbench, relative to the project.
+        inputs: arguments read.
+        outputs: arguments written (scalars by reference).
+        includes: folders of headers besides ``ap_types``, relative to the project.
+    """
+
+    function: str
+    header: str
+    sources: tuple[str, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    includes: tuple[str, ...] = (".",)
+
+
+def ctype(t: Fixed) -> str:
+    """The C++ type of a ``Fixed``.
+
+    >>> ctype(Fixed(8, 3)), ctype(Fixed.parse("ufixed<8,0,RND,SAT>"))
+    ('ap_fixed<8,3>', 'ap_ufixed<8,0,AP_RND,AP_SAT>')
+    """
+    modes = "" if t == t.plain() else f",AP_{t.rounding},AP_{t.overflow}"
+    return f"ap_{'' if t.signed else 'u'}fixed<{t.width},{t.integer}{modes}>"
+
+
+def ports(graph: Graph, function: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """The input and output ports of a graph, with safe names that differ from the function's."""
+    layouts = vec.input_layout(graph), vec.output_layout(graph)
+    names = identifiers([n for part in layouts for n, _, _ in part], taken=[function])
+    made = [
+        Port(n, c, t, shape, ctype(t))
+        for (n, t, shape), c in zip([p for part in layouts for p in part], names, strict=True)
+    ]
+    return tuple(made[: len(layouts[0])]), tuple(made[len(layouts[0]) :])
+
+
+@dataclass(slots=True)
+class Draft:
+    """A project in memory: nothing is on disk before ``save``.
+
+    Attributes:
+        graph: the design, verified.
+        meta: what the project says about itself.
+        files: content by relative path.
+        templates: digest of every template used.
+
+    Raises:
+        GraphError: if the graph is not valid.
+        EmitError: if it has a port without words.
+    """
+
+    graph: Graph
+    meta: ProjectMeta
+    files: dict[str, bytes] = field(default_factory=dict)
+    templates: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        verify(self.graph)
+        for name, _, shape in (*vec.input_layout(self.graph), *vec.output_layout(self.graph)):
+            if not vec.size(shape):
+                msg = f"port {name!r} has shape {list(shape)}: a port needs at least one word"
+                raise EmitError(msg)
+
+    def add(self, path: str, content: str | bytes) -> None:
+        """Put a file into the project."""
+        self.files[path] = content.encode() if isinstance(content, str) else content
+
+    def add_tree(self, root: Path) -> None:
+        """Put every file below ``root`` into the project, at the same relative path."""
+        for path in sorted(p for p in root.rglob("*") if p.is_file()):
+            self.add(path.relative_to(root).as_posix(), path.read_bytes())
+
+    def render(self, path: str, template: str, **values: object) -> None:
+        """Render a template of ``hls_templates`` into a file; its digest goes to the manifest."""
+        text = (folder("hls_templates") / template).read_text(encoding="utf-8")
+        self.templates[template] = _digest(text.encode())
+        self.add(path, render(text, meta=self.meta, **values))
+
+    def complete(self, top: Top, words: Mapping[str, Raw]) -> None:
+        """Add what every project has: IR, testbench, vectors, Makefile, headers and README.
+
+        Args:
+            top: how to call the design.
+            words: raw words of every input port, shape (events, *shape).
+
+        Raises:
+            GraphError: if the words do not fit the ports.
+            ToolError: if the ap_types headers are missing.
+        """
+        expected = evaluate(self.graph, words)
+        self.add(GRAPH, f"{self.graph}\n")
+        self.add(INPUT, vec.show(vec.flatten(words, vec.input_layout(self.graph))))
+        self.add(EXPECTED, vec.show(vec.flatten(expected, vec.output_layout(self.graph))))
+        for path, content in ap_types_files().items():
+            self.add(f"ap_types/{path}", content)
+        testbench = f"tb/{top.function}_tb.cpp"
+        self.render("nacsr_raw.h", "project/nacsr_raw.h")
+        self.render(testbench, "project/testbench.cpp.j2", top=top)
+        sources = (*top.sources, testbench)
+        values = {"top": top, "sources": sources, "graph": self.graph, "flags": " ".join(FLAGS)}
+        self.render("Makefile", "project/Makefile.j2", **values)
+        self.render("README.md", "project/README.md.j2", **values)
+        self.add(MANIFEST, json.dumps(self._manifest(top, sources), indent=1) + "\n")
+
+    def _manifest(self, top: Top, sources: tuple[str, ...]) -> dict[str, Any]:
+        meta = self.meta
+        return {
+            "format": FORMAT,
+            "name": meta.name,
+            "title": meta.title,
+            "flow": meta.flow,
+            "graph": self.graph.digest,
+            "target": meta.target,
+            "part": meta.part,
+            "clock_mhz": meta.clock_mhz,
+            "scaling": meta.scaling,
+            "features": [{"name": f.name, "type": str(f.type)} for f in meta.features],
+            "classes": list(meta.classes),
+            "top": top.function,
+            "sources": list(sources),
+            "includes": [*top.includes, "ap_types"],
+            "inputs": [_port(p) for p in top.inputs],
+            "outputs": [_port(p) for p in top.outputs],
+            "versions": {"nacsr": version("nacsr"), **meta.versions},
+            "templates": dict(sorted(self.templates.items())),
+            "files": {path: _digest(data) for path, data in sorted(self.files.items())},
+        }
+
+    def save(self, out: Path) -> Path:
+        """Write the project to ``out`` in one step and return ``out``.
+
+        An earlier project there is replaced; any other folder is left alone.
+
+        Raises:
+            EmitError: if ``out`` is something else, or cannot be written.
+        """
+        out = Path(out)
+        if os.path.lexists(out) and not is_project(out):
+            msg = f"{out} exists and is no nacsr project; choose another folder or remove it"
+            raise EmitError(msg)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+                fresh = Path(scratch) / "new"
+                for path, data in self.files.items():
+                    (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+                    (fresh / path).write_bytes(data)
+                if out.exists():
+                    out.rename(Path(scratch) / "old")
+                fresh.rename(out)
+        except OSError as error:
+            msg = f"cannot write the project {out}: {error.strerror}; choose a writable folder"
+            raise EmitError(msg) from None
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project read back: its graph, how to compile it, and which files were edited since."""
+
+    root: Path
+    manifest: Mapping[str, Any]
+    graph: Graph
+    edited: tuple[str, ...]
+
+    @property
+    def sources(self) -> list[Path]:
+        """The C++ files of design and testbench."""
+        return [self.root / s for s in self.manifest["sources"]]
+
+    @property
+    def flow(self) -> str:
+        """The back end that wrote it."""
+        return str(self.manifest["flow"])
+
+    @property
+    def includes(self) -> list[Path]:
+        """The folders of headers."""
+        return [self.root / s for s in self.manifest["includes"]]
+
+
+def is_project(root: Path) -> bool:
+    """Whether a folder holds a nacsr project, of any version."""
+    try:
+        data = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and str(data.get("format", "")).startswith("nacsr-project ")
+
+
+def load(root: Path) -> Project:
+    """Read a project and check it against the digests of its manifest.
+
+    Raises:
+        EmitError: if it is no project, not whole, or its graph or vectors were changed:
+            then there is nothing to compare with. Changed sources are listed in ``edited``.
+    """
+    manifest = _read_manifest(root)
+    changed = [p for p, digest in manifest["files"].items() if _file_digest(root / p) != digest]
+    for path in (GRAPH, INPUT, EXPECTED):
+        if path in changed or path not in manifest["files"]:
+            msg = f"{root}: {path} does not match its digest in {MANIFEST}; emit the project again"
+            raise EmitError(msg)
+    graph = verify(parse((root / GRAPH).read_text(encoding="utf-8")))
+    if graph.digest != manifest["graph"]:
+        msg = f"{root}: {GRAPH} is not the graph that {MANIFEST} names; emit the project again"
+        raise EmitError(msg)
+    return Project(root, manifest, graph, tuple(changed))
+
+
+def _read_manifest(root: Path) -> dict[str, Any]:
+    path = root / MANIFEST
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror}; is {root} a project that nacsr emitted?"
+        raise EmitError(msg) from None
+    except ValueError as error:
+        msg = f"{path} is not whole: {error}; emit the project again"
+        raise EmitError(msg) from None
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT:
+        msg = f"{path}: expected format {FORMAT!r}, found {found!r}; emit the project again"
+        raise EmitError(msg)
+    if not _well_formed(data):
+        msg = f"{path}: an entry is missing or of the wrong kind; emit the project again"
+        raise EmitError(msg)
+    return dict(data)
+
+
+def _well_formed(data: Mapping[str, Any]) -> bool:
+    """Whether the entries used here are there; paths must stay inside the project."""
+    files, graph = data.get("files"), data.get("graph")
+    lists = [data.get("sources"), data.get("includes")]
+    if not isinstance(files, dict) or not isinstance(graph, str) or "flow" not in data:
+        return False
+    paths: list[object] = list(files)
+    for entry in lists:
+        if not isinstance(entry, list) or not entry:
+            return False
+        paths += entry
+    return all(isinstance(p, str) and _inside(p) for p in paths)
+
+
+def _inside(path: str) -> bool:
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+def render(text: str, **values: object) -> str:
+    """Render a Jinja2 template; a name that it needs and is not given is an error."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(text).render(**values)
+
+
+def _port(p: Port) -> dict[str, Any]:
+    return {
+        "name": p.name,
+        "identifier": p.identifier,
+        "type": str(p.type),
+        "ctype": p.ctype,
+        "shape": list(p.shape),
+    }
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return _digest(path.read_bytes())
+    except OSError:
+        return ""

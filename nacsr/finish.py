@@ -1,0 +1,103 @@
+"""The end of a study: every design of the front emitted, verified and read on the test events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from nacsr.archive import Archive, Entry
+from nacsr.compiler import Design, Setting
+from nacsr.emit import default_flow
+from nacsr.errors import NacsrError
+from nacsr.frontends.stem import scores
+from nacsr.ir import Graph, parse
+from nacsr.measure import Measurement, tool_name
+from nacsr.metrics import accuracy, auc, auc_error
+from nacsr.prepare import Prepared
+from nacsr.records import Candidate, Found, Job, Outcome
+from nacsr.spec import StudySpec
+
+VECTORS = 10_000
+"""Test events shipped with an emitted design, at most."""
+
+
+def design_job(entry: Entry, spec: StudySpec) -> Job:
+    """The job that emits and verifies a design of the front."""
+    candidate = entry.candidate
+    payload = {
+        "id": entry.id,
+        "family": candidate.family,
+        "genotype": dict(candidate.genotype),
+        "seed": candidate.seed,
+        "title": candidate.title,
+        "parents": list(candidate.parents),
+        "graph": entry.graph_text,
+        "study": spec.name,
+    }
+    return Job("design", "emit", payload, label=entry.id)
+
+
+def setting(prepared: Prepared) -> Setting:
+    """Ports, device and clock of a study's designs."""
+    p = prepared.problem
+    return Setting(p.features, p.classes, p.scaling.mode, p.target, p.clock_mhz)
+
+
+def run_design_job(job: Job, prepared: Prepared) -> Outcome:
+    """Emit a design into the run folder, compile it with g++ and compare every output word."""
+    p: dict[str, Any] = dict(job.payload)
+    parents = tuple(p["parents"])
+    candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], parents)
+    graph = parse(p["graph"])
+    name = f"nacsr_{p['id']}"
+    design = Design(graph, setting(prepared), name, p["title"], default_flow(graph))
+    try:
+        folder = design.emit(prepared.out / "designs" / p["id"], prepared.test_words[:VECTORS])
+        checked = design.verify(folder)
+    except NacsrError as error:
+        failed = Candidate(
+            p["family"], p["genotype"], p["seed"], p["title"], parents, reason=str(error)
+        )
+        return Outcome({"mismatches": None}, found=(Found(failed),))
+    measurement = Measurement(
+        "mismatches",
+        checked.mismatches,
+        method="g++",
+        stage="csim",
+        tool=checked.tool,
+        target=f"{checked.words} words of {checked.events} test events",
+        digest=graph.digest,
+    )
+    return Outcome({"mismatches": checked.mismatches}, found=(Found(candidate, (measurement,)),))
+
+
+def measure_test(front: Sequence[Entry], archive: Archive, prepared: Prepared) -> None:
+    """Read the test events once, for the final front: accuracy and AUCs with their errors."""
+    for entry in front:
+        key = f"test {entry.id}"
+        if archive.outcome(key) is None:
+            found = Found(entry.candidate, test_measurements(entry.graph, prepared))
+            archive.record(key, Outcome(found=(found,)))
+
+
+def test_measurements(graph: Graph, prepared: Prepared) -> tuple[Measurement, ...]:
+    """Bit-true accuracy and per-class AUC on the test events, from raw words."""
+    problem, labels = prepared.problem, prepared.test_labels
+    raw = scores(graph, problem.features, prepared.test_words)
+    bit_true = partial(
+        Measurement,
+        method="interpreter",
+        stage="test",
+        tool=tool_name(),
+        target=problem.digest,
+        digest=graph.digest,
+    )
+    value, error = accuracy(raw, labels)
+    found = [bit_true("accuracy", value, error=error)]
+    for index, name in enumerate(problem.classes):
+        mine = labels == index
+        area = auc(raw[:, index], mine)
+        spread = auc_error(area, int(mine.sum()), int((~mine).sum()))
+        found.append(bit_true("auc", area, error=spread, label=name))
+    return tuple(found)

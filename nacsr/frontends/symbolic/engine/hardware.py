@@ -1,0 +1,128 @@
+"""What a sum of terms costs: clock cycles by delay chaining, LUTs and DSPs of shared parts."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
+
+
+class OperatorCost(Protocol):
+    """Delay in ns and area of one operator (``nacsr.cost.operators.OperatorCost``)."""
+
+    @property
+    def delay_ns(self) -> float: ...
+    @property
+    def luts(self) -> float: ...
+    @property
+    def dsps(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Clock cycles (at least 1), LUTs and DSPs of a whole expression."""
+
+    cycles: int
+    luts: float
+    dsps: float
+
+
+def chain(ready: float, delay: float, period: float) -> float:
+    """When a result is there whose inputs are ready at ``ready`` (all in ns).
+
+    Operators share a clock period while their delays fit; one that does not starts behind
+    the next register.
+    """
+    used = ready % period
+    if used > 0 and used + delay > period + 1e-9:
+        ready += period - used
+    return ready + delay
+
+
+def is_power_of_two(value: float) -> bool:
+    """Whether a factor is wires only."""
+    return abs(math.frexp(value)[0]) == 0.5
+
+
+class Hardware:
+    """Costs of terms and their weighted sums; equal subtrees of an expression count once.
+
+    Args:
+        grammar: the symbols.
+        costs: a row for every operator, ``const_mul``, and every function or ``lut``.
+        period: usable ns of a clock period.
+    """
+
+    def __init__(self, grammar: Grammar, costs: Mapping[str, OperatorCost], period: float) -> None:
+        self.grammar, self.costs, self.period = grammar, costs, period
+        self._terms: dict[Tree, tuple[float, frozenset[Tree]]] = {}
+        self._parts: dict[Tree, tuple[float, float]] = {}
+
+    def term(self, tree: Tree) -> tuple[float, frozenset[Tree]]:
+        """When a term is ready (ns) and the distinct subtrees that it needs."""
+        known = self._terms.get(tree)
+        if known is None:
+            known = self._terms[tree] = self._term(tree)
+        return known
+
+    def _term(self, tree: Tree) -> tuple[float, frozenset[Tree]]:
+        if isinstance(tree[-1], float):
+            return 0.0, frozenset()
+        if len(tree) == 1:  # an input: its offset is subtracted
+            return self._finish(tree, self.costs["sub"], 0.0, frozenset())
+        arguments = self.grammar.arguments(tree)
+        below = [self.term(a) for a in arguments]
+        ready = max(r for r, _ in below)
+        parts = frozenset[Tree]().union(*(p for _, p in below))
+        constants = [a[0] for a in arguments if isinstance(a[-1], float)]
+        if tree[-1] == "mul" and constants:
+            if is_power_of_two(float(constants[0])):
+                return ready, parts
+            return self._finish(tree, self.costs["const_mul"], ready, parts)
+        return self._finish(tree, self._cost(str(tree[-1])), ready, parts)
+
+    def _cost(self, symbol: str) -> OperatorCost:
+        if symbol in self.costs:
+            return self.costs[symbol]
+        return self.costs["lut" if symbol in self.grammar.functions else "mul"]
+
+    def _finish(
+        self, tree: Tree, cost: OperatorCost, ready: float, parts: frozenset[Tree]
+    ) -> tuple[float, frozenset[Tree]]:
+        self._parts[tree] = cost.luts, cost.dsps
+        return chain(ready, cost.delay_ns, self.period), parts | {tree}
+
+    def weighted(self, tree: Tree) -> float:
+        """When a term times its weight is ready (ns)."""
+        return chain(self.term(tree)[0], self.costs["const_mul"].delay_ns, self.period)
+
+    def part(self, tree: Tree) -> tuple[float, float]:
+        """LUTs and DSPs of the root of a subtree that ``term`` named."""
+        return self._parts[tree]
+
+    def cycles(self, terms: Sequence[Tree]) -> int:
+        """Clock cycles of ``weight * term + ... + offset``, added in order of readiness."""
+        ready = [0.0, *(self.weighted(t) for t in terms)]
+        end = _sum_ready(ready, self.costs["add"].delay_ns, self.period)
+        return max(1, math.ceil(end / self.period - 1e-9))
+
+    def total(self, terms: Sequence[Tree]) -> Area:
+        """Cost of ``weight * term + ... + offset``."""
+        scale, add = self.costs["const_mul"], self.costs["add"]
+        parts = [self._parts[p] for p in frozenset[Tree]().union(*(self.term(t)[1] for t in terms))]
+        luts = len(terms) * (scale.luts + add.luts) + sum(p[0] for p in parts)
+        dsps = len(terms) * (scale.dsps + add.dsps) + sum(p[1] for p in parts)
+        return Area(self.cycles(terms), luts, dsps)
+
+
+def _sum_ready(ready: list[float], delay: float, period: float) -> float:
+    """When the sum is there if the two earliest operands are always added first."""
+    heapq.heapify(ready)
+    while len(ready) > 1:
+        first, second = heapq.heappop(ready), heapq.heappop(ready)
+        heapq.heappush(ready, chain(max(first, second), delay, period))
+    return ready[0]

@@ -1,0 +1,182 @@
+"""Variation: how children differ from their parents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nacsr.frontends.symbolic.engine.evaluation import Column, Evaluator, Individual, size_of
+from nacsr.frontends.symbolic.engine.trees import Grammar, Tree, snap
+
+TRIES = 4  # attempts at a legal mutation before the tree is kept as it is
+SHARES = (0.25, 0.15, 0.30, 0.20, 0.10)  # of exchange, cross, mutate, add, drop
+WINDOW = 64  # terms of the library that one greedy addition looks at
+
+
+class Library:
+    """Standardised columns of simple terms, to pick the ones that explain a residual."""
+
+    def __init__(self, evaluator: Evaluator, rng: np.random.Generator) -> None:
+        trees = evaluator.grammar.simple()
+        order = rng.permutation(len(trees))
+        terms = {trees[i]: evaluator.term(trees[i]) for i in order}
+        usable = {tree: term.column for tree, term in terms.items() if term is not None}
+        evaluator.evaluations += len(terms)
+        self.trees: list[Tree] = list(usable)
+        columns = list(usable.values()) or [np.empty(0, np.float32)]
+        self.columns: Column = np.stack(columns)
+
+    def match(self, residual: Column, first: int, count: int, rng: np.random.Generator) -> Tree:
+        """One of the three terms most correlated with ``residual``, in a window of the library."""
+        window = self.columns[first : first + count]
+        score = np.abs(window @ residual)
+        best: list[int] = np.argsort(-score, kind="stable")[:3].tolist()
+        odds = score[best].astype(np.float64) + 1e-12  # no odds at all when nothing is left
+        return self.trees[first + best[int(rng.choice(len(best), p=odds / odds.sum()))]]
+
+
+class Variation:
+    """Makes the terms of a child from two parents.
+
+    Args:
+        evaluator: gives residuals for greedy additions.
+        library: the simple terms.
+        max_size: limit on the nodes of a whole individual.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, library: Library, max_size: int, rng: np.random.Generator
+    ) -> None:
+        self.evaluator, self.library, self.rng = evaluator, library, rng
+        self.grammar: Grammar = evaluator.grammar
+        self.max_size = max_size
+        self._moves = (self._exchange, self._cross, self._mutate, self._add, self._drop)
+
+    def child(self, a: Individual, b: Individual) -> list[Tree]:
+        """Terms of a child, within the size limit."""
+        move = self._moves[int(self.rng.choice(len(self._moves), p=SHARES))]
+        return self.trim(move(a, b))
+
+    def trim(self, terms: Sequence[Tree]) -> list[Tree]:
+        """Distinct terms; random ones are dropped until the size limit holds."""
+        kept = list(dict.fromkeys(terms))
+        while size_of(kept) > self.max_size and len(kept) > 1:
+            kept.pop(int(self.rng.integers(len(kept))))
+        return kept
+
+    def greedy(self) -> list[list[Tree]]:
+        """A path of forward selection: one more term at every step, up to the size limit."""
+        rng, library = self.rng, self.library
+        count = min(int(2 ** rng.uniform(3, 10)), len(library.trees))
+        first = int(rng.integers(len(library.trees) - count + 1))
+        path: list[list[Tree]] = []
+        terms: list[Tree] = []
+        residual = self.evaluator.target
+        while True:
+            terms = [*terms, library.match(residual, first, count, rng)]
+            columns = self.evaluator.matrix(terms)
+            if len(set(terms)) < len(terms) or size_of(terms) > self.max_size or columns is None:
+                return path
+            path.append(terms)
+            weights, _ = self.evaluator.fit(columns)
+            residual = self.evaluator.target - weights.astype(np.float32) @ columns
+
+    # --- moves on whole individuals --------------------------------------------------
+
+    def _exchange(self, a: Individual, b: Individual) -> list[Tree]:
+        """Terms of both parents, each with one half chance, but some of both."""
+        union = list(dict.fromkeys(a.terms + b.terms))
+        kept = [t for t in union if self.rng.random() < 0.5]
+        return kept or [union[int(self.rng.integers(len(union)))]]
+
+    def _cross(self, a: Individual, b: Individual) -> list[Tree]:
+        """A subtree of a term of ``a`` replaced by one of ``b``."""
+        donor = b.terms[int(self.rng.integers(len(b.terms)))]
+        first, end = self._subtree(donor)
+        return self._replace(a, lambda tree: self._graft(tree, donor[first : end + 1]))
+
+    def _mutate(self, a: Individual, _: Individual) -> list[Tree]:
+        moves = (self._point, self._grow, self._insert, self._hoist, self._constant)
+        return self._replace(a, moves[int(self.rng.integers(len(moves)))])
+
+    def _add(self, a: Individual, _: Individual) -> list[Tree]:
+        """One more term, chosen to explain what is left; weak terms make room for it."""
+        count = min(WINDOW, len(self.library.trees))
+        first = int(self.rng.integers(len(self.library.trees) - count + 1))
+        new = self.library.match(self.evaluator.residual(a), first, count, self.rng)
+        order = np.argsort(np.abs(a.weights), kind="stable").tolist()
+        kept = dict(enumerate(a.terms))
+        while size_of([*kept.values(), new]) > self.max_size and kept:
+            del kept[order.pop(0)]
+        return [*kept.values(), new]
+
+    def _drop(self, a: Individual, _: Individual) -> list[Tree]:
+        """One term less: the weakest, or any."""
+        weakest = self.rng.random() < 0.5
+        out = int(np.argmin(np.abs(a.weights)) if weakest else self.rng.integers(len(a.terms)))
+        return [t for i, t in enumerate(a.terms) if i != out] or list(a.terms)
+
+    def _replace(self, a: Individual, change: Callable[[Tree], Tree]) -> list[Tree]:
+        """The terms of ``a`` with one of them changed, if a try gives a legal tree."""
+        place = int(self.rng.integers(len(a.terms)))
+        tree = a.terms[place]
+        for _ in range(TRIES):
+            new = change(tree)
+            if new != tree and self.grammar.allows(new):
+                return [*a.terms[:place], new, *a.terms[place + 1 :]]
+        return list(a.terms)
+
+    # --- moves on one term -----------------------------------------------------------
+
+    def _subtree(self, tree: Tree) -> tuple[int, int]:
+        """First and last symbol of a random subtree."""
+        end = int(self.rng.integers(len(tree)))
+        return self.grammar.start(tree, end), end
+
+    def _graft(self, tree: Tree, new: Tree) -> Tree:
+        first, end = self._subtree(tree)
+        return tree[:first] + new + tree[end + 1 :]
+
+    def _point(self, tree: Tree) -> Tree:
+        """One symbol replaced by another with as many arguments."""
+        at = int(self.rng.integers(len(tree)))
+        arity = self.grammar.arity.get(tree[at], 0)
+        if arity == 0:
+            new = self.grammar.leaf(self.rng)[0]
+        else:
+            peers = [s for s, n in self.grammar.arity.items() if n == arity]
+            new = peers[int(self.rng.integers(len(peers)))]
+        return (*tree[:at], new, *tree[at + 1 :])
+
+    def _grow(self, tree: Tree) -> Tree:
+        """A subtree replaced by a random one."""
+        return self._graft(tree, self.grammar.grow(self.rng, 3))
+
+    def _insert(self, tree: Tree) -> Tree:
+        """An operator put above a subtree, its other argument random."""
+        symbols = list(self.grammar.arity)
+        symbol = symbols[int(self.rng.integers(len(symbols)))]
+        _, end = self._subtree(tree)
+        other = self.grammar.grow(self.rng, 2) if self.grammar.arity[symbol] == 2 else ()
+        return (*tree[: end + 1], *other, symbol, *tree[end + 1 :])
+
+    def _hoist(self, tree: Tree) -> Tree:
+        """A term replaced by a part of itself."""
+        first, end = self._subtree(tree)
+        return tree[first : end + 1]
+
+    def _constant(self, tree: Tree) -> Tree:
+        """A constant disturbed, or one brought in as a factor or a shift."""
+        at = [i for i, s in enumerate(tree) if isinstance(s, float)]
+        if at:
+            i = at[int(self.rng.integers(len(at)))]
+            value = float(tree[i])
+            new = snap(value * (1 + 0.3 * self.rng.normal()) + 0.1 * self.rng.normal())
+            return (*tree[:i], new, *tree[i + 1 :])
+        symbols = [s for s in ("add", "mul") if s in self.grammar.arity]
+        if not symbols:
+            return tree
+        _, end = self._subtree(tree)
+        symbol = symbols[int(self.rng.integers(len(symbols)))]
+        return (*tree[: end + 1], snap(self.rng.normal()), symbol, *tree[end + 1 :])

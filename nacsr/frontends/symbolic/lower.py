@@ -1,0 +1,168 @@
+"""Lowering: from trees on standardised values to a fixed-point graph that never wraps.
+
+The working precision ``fixed<W,I>`` has F = W - I fractional bits. Variables, products and
+table values are truncated to F of them, which is free; sums are exact. The integer bits of
+every value come from its exact interval: as many as it needs, and where that is more than I
+the value saturates at the working type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from nacsr.data.words import Feature, Scaling
+from nacsr.errors import ExpressionError, unknown
+from nacsr.fixed import Fixed, span
+from nacsr.frontends.stem import scalar_stem
+from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, fold, lut
+from nacsr.ir import Builder, Graph, verify
+from nacsr.ir.ops import cast_fits
+from nacsr.luts import LutFunc
+
+FACTOR_BITS = 8
+"""Significant bits that a constant factor keeps at least: a relative error below 2**-8."""
+
+
+def lower(
+    expressions: Mapping[str, Expr],
+    features: Sequence[Feature],
+    scaling: Scaling,
+    precision: Fixed,
+    luts: Mapping[str, LutFunc],
+) -> Graph:
+    """A graph with one input port a feature read and one output port an expression.
+
+    Constant subexpressions are folded first. A constant is rounded to nearest on the grid of
+    F fractional bits; a factor below one keeps ``FACTOR_BITS`` significant bits, unless it is
+    zero on that grid: then its term vanishes. A term beyond the working type saturates. All
+    outputs have one type, so that their raw integers compare.
+
+    Args:
+        expressions: trees by output port.
+        features: the words that arrive; a variable is the name of one.
+        scaling: from words to the standardised values that variables mean.
+        precision: the working type; only its width and integer bits are used.
+        luts: the LUT functions by name.
+
+    Raises:
+        ExpressionError: for an unknown variable or function, or a design that reads no
+            feature at all.
+        GraphError: if a value would need more than 63 bits.
+    """
+    if not expressions:
+        msg = "there is no expression to lower; give one an output"
+        raise ExpressionError(msg)
+    lowering = _Lowering(features, scaling, precision, luts)
+    values = {port: lowering.value(fold(expr, luts)) for port, expr in expressions.items()}
+    common = lowering.common([*values.values()])
+    for port, index in values.items():
+        lowering.builder.output(port, lowering.builder.cast(index, common))
+    graph = lowering.builder.build()
+    if not graph.inputs:
+        msg = (
+            f"no expression of {', '.join(expressions)} depends on a feature at {precision}; "
+            "use more fractional bits or larger constants"
+        )
+        raise ExpressionError(msg)
+    return verify(graph)
+
+
+class _Lowering:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        scaling: Scaling,
+        precision: Fixed,
+        luts: Mapping[str, LutFunc],
+    ) -> None:
+        self.builder = Builder()
+        self.features = features
+        self.scaling = scaling
+        self.luts = luts
+        self.working = Fixed(precision.width, precision.integer).with_modes("TRN", "SAT")
+        self.places = {f.name: j for j, f in enumerate(features)}
+
+    def value(self, expr: Expr) -> int:
+        """The index of a tree's value, within the working type."""
+        if isinstance(expr, Num):
+            within = min(max(expr.value, self.working.min), self.working.max)
+            return self._settle(self._constant(within, self.working.frac))
+        if isinstance(expr, Var):
+            if expr.name not in self.places:
+                raise ExpressionError(unknown("variable", expr.name, self.places))
+            place = self.places[expr.name]
+            return self._settle(scalar_stem(self.builder, self.features, self.scaling, place))
+        return self._settle(self._call(expr))
+
+    def common(self, values: Sequence[int]) -> Fixed:
+        """The narrowest type of F fractional bits that holds the ranges of all values."""
+        frac = self.working.frac
+        shifted = [
+            end << (frac - self.builder.type(i).frac) for i in values for end in self._range(i)
+        ]
+        return span(min(shifted), max(shifted), frac)
+
+    def _range(self, index: int) -> tuple[int, int]:
+        return self.builder.ranges[index]
+
+    def _settle(self, index: int) -> int:
+        """Drop bits below F, then keep the integer bits needed, or saturate beyond I."""
+        source, (lo, hi) = self.builder.type(index), self._range(index)
+        frac = min(source.frac, self.working.frac)
+        drop = source.frac - frac
+        lo, hi = lo >> drop, hi >> drop  # truncation is monotone: these ends are exact
+        if not self.working.holds(lo, hi, frac):
+            return self.builder.cast(index, self.working)
+        return self.builder.cast(index, span(lo, hi, frac))
+
+    def _call(self, expr: Call) -> int:
+        if expr.op == "mul":
+            return self._product(expr.args)
+        args = [self.value(a) for a in expr.args]
+        match expr.op:
+            case "square":
+                return self._times(args[0], args[0])
+            case "cube":
+                return self._times(self._settle(self._times(args[0], args[0])), args[0])
+            case "add" | "sub" if self._range(args[1]) == (0, 0):
+                return args[0]
+            case "add" if self._range(args[0]) == (0, 0):
+                return args[1]
+            case "add" | "sub" | "neg" | "abs" | "min" | "max":
+                return self.builder.op(expr.op, *args)
+        return self._table(lut(expr.op, self.luts), args[0])
+
+    def _table(self, function: LutFunc, index: int) -> int:
+        domain = function.domain
+        if cast_fits(domain, self.builder.type(index), self._range(index)):
+            # nothing to saturate: the address is a bit slice
+            index = self.builder.cast(index, domain.with_modes(domain.rounding))
+        return function.lower(self.builder, index)
+
+    def _product(self, args: Sequence[Expr]) -> int:
+        a, b = [self._factor(x.value) if isinstance(x, Num) else self.value(x) for x in args]
+        return self._times(a, b)
+
+    def _times(self, a: int, b: int) -> int:
+        for this, other in ((a, b), (b, a)):
+            if self._range(this) == (0, 0):
+                return this
+            if self._range(this) == (1, 1) and self.builder.type(this).frac == 0:
+                return other
+        return self.builder.op("mul", a, b)
+
+    def _factor(self, value: float) -> int:
+        """A constant factor: at least FACTOR_BITS and at most W significant bits."""
+        frac = self.working.frac
+        if abs(value) <= math.ldexp(0.5, -frac):
+            return self._constant(0.0, 0)
+        top = math.frexp(value)[1]  # |value| < 2**top
+        return self._constant(value, min(max(frac, FACTOR_BITS - top), self.working.width - top))
+
+    def _constant(self, value: float, frac: int) -> int:
+        """A constant rounded to ``frac`` fractional bits, without its trailing zeros."""
+        raw = round(math.ldexp(value, frac))
+        zeros = (raw & -raw).bit_length() - 1 if raw else frac
+        raw, frac = raw >> max(zeros, 0), frac - zeros
+        return self.builder.const(raw, span(raw, raw, frac))

@@ -1,0 +1,153 @@
+"""Writing formulas: text that reads back to the same tree, LaTeX, sympy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nacsr.frontends.symbolic.expr import Expr, Num, Var, lut
+from nacsr.frontends.symbolic.parse import INFIX, PREFIX
+from nacsr.luts import LutFunc
+
+_INFIX: Mapping[str, tuple[str, int]] = {
+    op: (sign, strength) for sign, (op, strength) in INFIX.items() if op != "pow"
+}
+_POWERS: Mapping[str, int] = {"square": 2, "cube": 3}
+_POWER = INFIX["^"][1]
+_ATOM = 100
+
+_LATEX: Mapping[str, str] = {
+    "div": r"\frac{%s}{%s}",
+    "abs": r"\left|%s\right|",
+    "min": r"\min\left(%s, %s\right)",
+    "max": r"\max\left(%s, %s\right)",
+    "log_abs": r"\log\left|%s\right|",
+    "sqrt_abs": r"\sqrt{\left|%s\right|}",
+    "inverse": r"\frac{1}{%s}",
+    "gauss": r"e^{-\left(%s\right)^{2}}",
+    "exp": r"e^{%s}",
+    "sigmoid": r"\sigma\left(%s\right)",
+    **{f: rf"\{f}\left(%s\right)" for f in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+}
+
+
+def to_text(expr: Expr, digits: int | None = None) -> str:
+    """The formula in infix form; ``parse`` reads it back to the same tree.
+
+    With ``digits`` the constants are rounded to so many significant digits, for people.
+    """
+    return _text(expr, digits)[0]
+
+
+def _number(value: float, digits: int | None) -> str:
+    if digits is not None:
+        return f"{value:.{digits}g}"
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _text(expr: Expr, digits: int | None) -> tuple[str, int]:
+    """The text, and how strongly its outermost operator binds."""
+    if isinstance(expr, Num):
+        number = _number(expr.value, digits)
+        return number, PREFIX if number.startswith("-") else _ATOM
+    if isinstance(expr, Var):
+        return expr.name, _ATOM
+    args = [_text(a, digits) for a in expr.args]
+    if expr.op in _INFIX:
+        sign, strength = _INFIX[expr.op]
+        gap = "" if sign in "*/" else " "
+        right = _wrap(args[1], strength + 1, args[1][0].startswith("-"))
+        return f"{_wrap(args[0], strength)}{gap}{sign}{gap}{right}", strength
+    if expr.op in _POWERS:
+        return f"{_wrap(args[0], _ATOM)}^{_POWERS[expr.op]}", _POWER
+    # a minus before a number would be read as part of it
+    if expr.op == "neg" and not isinstance(expr.args[0], Num):
+        return f"-{_wrap(args[0], PREFIX, args[0][0].startswith('-'))}", PREFIX
+    return f"{expr.op}({', '.join(text for text, _ in args)})", _ATOM
+
+
+def _wrap(part: tuple[str, int], least: int, anyway: bool = False) -> str:
+    text, strength = part
+    return f"({text})" if anyway or strength < least else text
+
+
+def to_latex(expr: Expr, digits: int | None = 3) -> str:
+    """The formula as LaTeX, without the dollar signs."""
+    return _latex(expr, digits)[0]
+
+
+def _latex(expr: Expr, digits: int | None) -> tuple[str, int]:
+    if isinstance(expr, Num):
+        number = re.sub(r"e([+-])0*(\d+)$", _exponent, _number(expr.value, digits))
+        return number, PREFIX if number.startswith("-") else _ATOM
+    if isinstance(expr, Var):
+        indexed = re.fullmatch(r"([A-Za-z])_?(\d+)", expr.name)
+        if indexed:
+            return f"{indexed[1]}_{{{indexed[2]}}}", _ATOM
+        escaped = expr.name.replace("_", r"\_")
+        return (expr.name if len(expr.name) == 1 else rf"\mathrm{{{escaped}}}"), _ATOM
+    args = [_latex(a, digits) for a in expr.args]
+    if expr.op in _LATEX:
+        return _LATEX[expr.op] % tuple(text for text, _ in args), _ATOM
+    if expr.op in _INFIX:
+        sign, strength = _INFIX[expr.op]
+        right = _bracket(args[1], strength + 1, args[1][0].startswith("-"))
+        left = _bracket(args[0], strength)
+        return f"{left} {sign.replace('*', chr(92) + 'cdot')} {right}", strength
+    if expr.op in _POWERS:
+        return f"{_bracket(args[0], _ATOM)}^{{{_POWERS[expr.op]}}}", _POWER
+    if expr.op == "neg":
+        return f"-{_bracket(args[0], PREFIX, args[0][0].startswith('-'))}", PREFIX
+    name = expr.op.replace("_", r"\_")
+    inner = ", ".join(text for text, _ in args)
+    return rf"\operatorname{{{name}}}\left({inner}\right)", _ATOM
+
+
+def _exponent(match: re.Match[str]) -> str:
+    return rf" \times 10^{{{match[1].removeprefix('+')}{match[2]}}}"
+
+
+def _bracket(part: tuple[str, int], least: int, anyway: bool = False) -> str:
+    text, strength = part
+    return rf"\left({text}\right)" if anyway or strength < least else text
+
+
+def to_sympy(expr: Expr, luts: Mapping[str, LutFunc]) -> Any:
+    """The formula as a sympy expression; LUT functions are undefined functions of their name.
+
+    ``sympy.lambdify(symbols, e, [modules(luts), "numpy"])`` evaluates their tables.
+
+    Raises:
+        ExpressionError: for an unknown function.
+    """
+    import sympy
+
+    meaning: Mapping[str, Callable[..., Any]] = {
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: a / b,
+        "neg": lambda a: -a,
+        "abs": sympy.Abs,
+        "min": sympy.Min,
+        "max": sympy.Max,
+        "square": lambda a: a**2,
+        "cube": lambda a: a**3,
+    }
+
+    def convert(node: Expr) -> Any:
+        if isinstance(node, Num):
+            whole = node.value.is_integer()
+            return sympy.Integer(int(node.value)) if whole else sympy.Float(node.value)
+        if isinstance(node, Var):
+            return sympy.Symbol(node.name)
+        args = [convert(a) for a in node.args]
+        return meaning[node.op](*args) if node.op in meaning else lut(node.op, luts).sympy(*args)
+
+    return convert(expr)
+
+
+def modules(luts: Mapping[str, LutFunc]) -> dict[str, Any]:
+    """What ``sympy.lambdify`` needs to evaluate the tables of all ``luts``."""
+    return {name: function.numpy for name, function in luts.items()}

@@ -1,0 +1,89 @@
+"""From a study file and a dataset to the problem that frontends see, and the test set apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.data.dataset import Dataset
+from nacsr.data.split import split
+from nacsr.data.words import Feature, Scaling, derive_features, fit_scaling, to_words
+from nacsr.errors import SpecError, unknown
+from nacsr.fixed import Fixed, Overflow, Raw, Rounding
+from nacsr.frontends.base import Problem
+from nacsr.spec import StudySpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What a study works on: the problem, and what frontends must not see.
+
+    Attributes:
+        problem: all that frontends see.
+        test_words: test events, read for the final front only.
+        test_labels: their classes.
+        out: the run folder.
+    """
+
+    problem: Problem
+    test_words: Raw
+    test_labels: NDArray[np.int64]
+    out: Path
+
+
+def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
+    """Split once by seed, choose word types and scaling on training events only.
+
+    Raises:
+        SpecError: if ``inputs.types`` names a feature that is not there.
+    """
+    parts = split(dataset, spec.split, spec.seed)
+    x, precision = dataset.x, Fixed.parse(spec.precision)
+    if spec.inputs.scaling == "external":
+        mean, spread = x[parts.train].mean(0), x[parts.train].std(0)
+        x = (x - mean) / spread
+        word = precision.with_modes(Rounding.RND, Overflow.SAT)
+        features = tuple(Feature(n, word) for n in dataset.features)
+        zeros = (0,) * len(features)
+        scaling = Scaling("external", zeros, zeros)
+        words = to_words(x, features)
+    else:
+        derived = derive_features(x[parts.train], dataset.features, spec.inputs.width)
+        features = _given_types(derived, spec.inputs.types)
+        words = to_words(x, features)
+        scaling = fit_scaling(words[parts.train], features)
+    problem = Problem(
+        features=features,
+        classes=dataset.classes,
+        scaling=scaling,
+        train_words=words[parts.train],
+        train_labels=dataset.y[parts.train],
+        validation_words=words[parts.validation],
+        validation_labels=dataset.y[parts.validation],
+        target=spec.target,
+        clock_mhz=spec.clock_mhz,
+        precision=precision,
+        digest=_digest(dataset, parts.digest, features, scaling),
+    )
+    return Prepared(problem, words[parts.test], dataset.y[parts.test], out)
+
+
+def _given_types(derived: tuple[Feature, ...], given: Mapping[str, str]) -> tuple[Feature, ...]:
+    names = [f.name for f in derived]
+    for name in given:
+        if name not in names:
+            raise SpecError("inputs.types: " + unknown("feature", name, names))
+    types = {n: Fixed.parse(t).with_modes(Rounding.RND, Overflow.SAT) for n, t in given.items()}
+    return tuple(Feature(f.name, types.get(f.name, f.type)) for f in derived)
+
+
+def _digest(
+    dataset: Dataset, split_digest: str, features: tuple[Feature, ...], scaling: Scaling
+) -> str:
+    text = f"{dataset.digest} {split_digest} {features} {scaling}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,53 @@
+"""The front as a PNG for a talk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nacsr.report.rows import Row
+
+COLOURS = {"expression": "#c1440e", "network": "#1f5fa8"}
+MARKERS = {"expression": "o", "network": "s"}
+AXES = (("luts", "LUT"), ("latency_cycles", "clock cycles"))
+
+
+def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
+    """Accuracy against LUTs and against clock cycles, both families.
+
+    Args:
+        rows: the front.
+        name: title of the study.
+        path: the PNG to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (metric, label) in zip(panels, AXES, strict=True):
+        for family in COLOURS:
+            mine = [r for r in rows if r.family == family and getattr(r, metric) is not None]
+            if mine:
+                axes.errorbar(
+                    [getattr(r, metric) for r in mine],
+                    [r.accuracy for r in mine],
+                    yerr=[r.accuracy_error or 0.0 for r in mine],
+                    fmt=MARKERS[family],
+                    color=COLOURS[family],
+                    capsize=2,
+                    label=family,
+                )
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+    if rows and all(r.luts for r in rows):
+        panels[0].set_xscale("log")
+    events = rows[0].accuracy_stage if rows else "validation"
+    panels[0].set_ylabel(f"accuracy on {events} events")
+    if rows:
+        panels[0].legend()
+    figure.suptitle(name)
+    figure.supxlabel("; ".join(sorted({r.hardware for r in rows})), fontsize=7)
+    figure.savefig(path, dpi=150)
+    return path

@@ -1,0 +1,262 @@
+"""A study: frontends ask, workers run, the archive records; the same run resumes by replay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+
+from nacsr.archive import FILE, Archive, Entry
+from nacsr.data.dataset import Dataset, load
+from nacsr.errors import ArchiveError, SpecError
+from nacsr.finish import design_job, measure_test, run_design_job, setting
+from nacsr.frontends.base import Frontend, Job, Outcome
+from nacsr.frontends.neural.frontend import NeuralFrontend
+from nacsr.frontends.symbolic.frontend import SymbolicFrontend
+from nacsr.prepare import Prepared, prepare
+from nacsr.spec import BUDGETS, StudySpec
+from nacsr.workers import Workers
+
+RUNNERS: Mapping[str, Callable[[Job, Prepared], Outcome]] = {
+    "expression": lambda job, prepared: SymbolicFrontend.run(job, prepared.problem),
+    "network": lambda job, prepared: NeuralFrontend.run(job, prepared.problem),
+    "design": run_design_job,
+}
+
+
+class Observer(Protocol):
+    """Told what happens, for a progress display."""
+
+    def asked(self, family: str, phase: str, jobs: int) -> None:
+        """A batch begins."""
+
+    def done(self, job: Job, outcome: Outcome, *, replayed: bool) -> None:
+        """A job ended."""
+
+
+class Silent:
+    """An observer that shows nothing."""
+
+    def asked(self, family: str, phase: str, jobs: int) -> None:
+        """A batch begins."""
+
+    def done(self, job: Job, outcome: Outcome, *, replayed: bool) -> None:
+        """A job ended."""
+
+
+def run_job(job: Job, prepared: Prepared) -> Outcome:
+    """Execute one job of any family; runs in a worker process."""
+    return RUNNERS[job.family](job, prepared)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Jobs that a frontend asked for together, and what came back so far."""
+
+    jobs: Sequence[Job]
+    outcomes: list[Outcome | None]
+
+    @property
+    def whole(self) -> bool:
+        return all(o is not None for o in self.outcomes)
+
+
+class Study:
+    """One study in one run folder.
+
+    Args:
+        spec: what to search.
+        out: the run folder; made if it is not there, resumed if it holds the same study.
+        dataset: events from Python instead of ``spec.dataset``.
+        base: folder that relative dataset paths start from.
+
+    Raises:
+        SpecError: if the folder holds another study.
+        DataError: if the dataset cannot be used.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        out: Path | str,
+        *,
+        dataset: Dataset | None = None,
+        base: Path | None = None,
+    ) -> None:
+        self.spec, self.out = spec, Path(out)
+        self.dataset = dataset if dataset is not None else load(spec.dataset, base)
+        self.prepared = prepare(spec, self.dataset, self.out)
+        self.archive = Archive(self.out, create=True)
+        self._claim()
+        if base is not None:
+            self.archive.set_meta("base", str(base.resolve()))
+        self.frontends = self._frontends()
+
+    @classmethod
+    def resume(cls, out: Path | str) -> Study:
+        """The study that a run folder holds.
+
+        Raises:
+            ArchiveError: if there is none.
+        """
+        with Archive(out) as archive:
+            spec, base = stored_spec(archive), archive.meta("base")
+        return cls(spec, out, base=Path(base) if base else None)
+
+    def _frontends(self) -> list[Frontend]:
+        problem, budget, seed = self.prepared.problem, BUDGETS[self.spec.budget], self.spec.seed
+        frontends: list[Frontend] = []
+        if (expression := self.spec.families.expression) is not None:
+            frontends.append(SymbolicFrontend(problem, expression, budget, seed))
+        if (network := self.spec.families.network) is not None:
+            frontends.append(NeuralFrontend(problem, network, budget, seed))
+        return frontends
+
+    def _claim(self) -> None:
+        """Write down which study this folder holds, or check that it is this one."""
+        digest = self.prepared.problem.digest
+        mine = {"spec": self.spec.to_yaml(), "problem": digest}
+        for key, value in mine.items():
+            found = self.archive.meta(key)
+            if found is not None and found != value:
+                what = "another study" if key == "spec" else "the same study on other events"
+                msg = f"{self.out} holds {what}; choose another folder with --out"
+                raise SpecError(msg)
+            self.archive.set_meta(key, value)
+        about = f"{self.dataset.name}, {len(self.dataset.y)} events. {self.dataset.about}"
+        self.archive.set_meta("dataset", about)
+        self.archive.set_meta("setting", setting(self.prepared).to_json())
+
+    def run(self, workers: int | None = None, observer: Observer | None = None) -> list[Entry]:
+        """Search, emit and verify every design of the front, then read the test events.
+
+        Ctrl-C and crashes lose only the jobs in flight; call it again to go on.
+
+        Args:
+            workers: processes; one a core by default. The result does not depend on it.
+            observer: told of progress.
+
+        Returns:
+            The front, most accurate design first.
+        """
+        seen = observer or Silent()
+        count = os.cpu_count() or 1 if workers is None else workers
+        pool: Workers[Prepared, Job, Outcome] = Workers(run_job, self.prepared, count)
+        try:
+            self._search(pool, seen)
+            front = self._verified_front(pool, seen)
+        finally:
+            pool.close()
+        measure_test(front, self.archive, self.prepared)
+        return self.front()
+
+    def front(self) -> list[Entry]:
+        """The front by the study's objectives and constraints."""
+        return self.archive.front(self.spec.objectives, limits=limits(self.spec))
+
+    def expected_jobs(self) -> dict[str, int]:
+        """Jobs a family at most, for a progress display."""
+        b, classes = BUDGETS[self.spec.budget], len(self.prepared.problem.classes)
+        return {
+            "expression": classes * b.restarts + b.taggers,
+            "network": b.population * b.generations + b.finalists,
+        }
+
+    # --- the loop ----------------------------------------------------------------------
+
+    def _search(self, pool: Workers[Prepared, Job, Outcome], seen: Observer) -> None:
+        """Keep one batch of every frontend in flight until all have no more to ask."""
+        flying: dict[Future[Outcome], tuple[Frontend, _Batch, int]] = {}
+        waiting = [f for f in self.frontends if self._launch(f, pool, flying, seen)]
+        while waiting:
+            finished, _ = wait(flying, return_when=FIRST_COMPLETED)
+            for future in finished:
+                frontend, batch, place = flying.pop(future)
+                self._land(batch, place, pool.result(future), seen)
+                if batch.whole:
+                    frontend.tell(batch.jobs, [o for o in batch.outcomes if o is not None])
+                    if not self._launch(frontend, pool, flying, seen):
+                        waiting.remove(frontend)
+
+    def _launch(
+        self,
+        frontend: Frontend,
+        pool: Workers[Prepared, Job, Outcome],
+        flying: dict[Future[Outcome], tuple[Frontend, _Batch, int]],
+        seen: Observer,
+    ) -> bool:
+        """Start the frontend's next batch that is not in the archive already; False at its end."""
+        while jobs := frontend.ask():
+            seen.asked(frontend.family, frontend.phase, len(jobs))
+            batch = _Batch(jobs, [self.archive.outcome(job.key) for job in jobs])
+            for job, outcome in zip(jobs, batch.outcomes, strict=True):
+                if outcome is not None:
+                    seen.done(job, outcome, replayed=True)
+            if batch.whole:
+                frontend.tell(jobs, [o for o in batch.outcomes if o is not None])
+                continue
+            for place, job in enumerate(jobs):
+                if batch.outcomes[place] is None:
+                    flying[pool.submit(job)] = (frontend, batch, place)
+            return True
+        return False
+
+    def _land(self, batch: _Batch, place: int, outcome: Outcome, seen: Observer) -> None:
+        job = batch.jobs[place]
+        self.archive.record(job.key, outcome)
+        batch.outcomes[place] = outcome
+        seen.done(job, outcome, replayed=False)
+
+    def _verified_front(self, pool: Workers[Prepared, Job, Outcome], seen: Observer) -> list[Entry]:
+        """Emit and verify the front; a design that fails leaves it, and the next one moves up."""
+        while True:
+            front = self.front()
+            jobs = [design_job(entry, self.spec) for entry in front]
+            todo = [j for j in jobs if not self._emitted(j)]
+            if not todo:
+                return front
+            seen.asked("design", "emit and verify", len(todo))
+            batch = _Batch(todo, [None] * len(todo))
+            flying = {pool.submit(job): place for place, job in enumerate(todo)}
+            while flying:
+                finished, _ = wait(flying, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    self._land(batch, flying.pop(future), pool.result(future), seen)
+
+    def _emitted(self, job: Job) -> bool:
+        folder = self.out / "designs" / str(job.payload["id"])
+        return self.archive.outcome(job.key) is not None and (folder / "manifest.json").is_file()
+
+
+def default_out(spec: StudySpec) -> Path:
+    """Where a study without ``--out`` goes."""
+    return Path("runs") / spec.name
+
+
+def limits(spec: StudySpec) -> dict[str, float]:
+    """A study's constraints by metric name."""
+    given = spec.constraints.model_dump()
+    return {name: float(value) for name, value in given.items() if value is not None}
+
+
+def stored_spec(archive: Archive) -> StudySpec:
+    """The study that an archive belongs to.
+
+    Raises:
+        ArchiveError: if none is written there.
+    """
+    text = archive.meta("spec")
+    if text is None:
+        msg = f"{archive.path}: holds no study; start one with nacsr run SPEC --out DIR"
+        raise ArchiveError(msg)
+    return StudySpec.from_mapping(yaml.safe_load(text), str(archive.path))
+
+
+def is_run(path: Path) -> bool:
+    """Whether a path is a run folder."""
+    return (path / FILE).is_file()

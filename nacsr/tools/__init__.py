@@ -1,0 +1,1 @@
+"""External programs: find, version, run; a missing one is a ToolError that says what to set."""

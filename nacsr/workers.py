@@ -1,0 +1,101 @@
+"""Worker processes: pure jobs in, outcomes back; they end with their parent, whatever ends it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Generic, TypeVar
+
+from nacsr.errors import ToolError
+
+Context = TypeVar("Context")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_state: dict[str, Any] = {}
+
+
+class Workers(Generic[Context, Item, Result]):
+    """A pool that runs ``function(item, context)``, one thread a process.
+
+    Args:
+        function: a module-level function.
+        context: sent to every worker once.
+        count: number of processes; 0 runs every job in this process, for debugging.
+    """
+
+    def __init__(
+        self, function: Callable[[Item, Context], Result], context: Context, count: int
+    ) -> None:
+        self._function, self._context = function, context
+        self._pool: ProcessPoolExecutor | None = None
+        if count > 0:
+            # one thread each: sums in another order would change results
+            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+                os.environ[name] = "1"
+            # spawn: a forked copy of a process that runs threads (progress, BLAS) may hang
+            self._pool = ProcessPoolExecutor(
+                count,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_begin,
+                initargs=(function, context, os.getpid()),
+            )
+
+    def submit(self, item: Item) -> Future[Result]:
+        """Start a job; in-process jobs are finished when this returns."""
+        if self._pool is not None:
+            return self._pool.submit(_work, item)
+        future: Future[Result] = Future()
+        try:
+            future.set_result(self._function(item, self._context))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def close(self) -> None:
+        """Drop what has not started and end the processes at once."""
+        if self._pool is None:
+            return
+        processes = list((self._pool._processes or {}).values())
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.terminate()
+
+    @staticmethod
+    def result(future: Future[Result]) -> Result:
+        """The result of a finished job.
+
+        Raises:
+            ToolError: if its process died.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool:
+            msg = (
+                "a worker process died (out of memory?); finished work is kept: "
+                "run the same command again, perhaps with --workers 1"
+            )
+            raise ToolError(msg) from None
+
+
+def _begin(function: Callable[[Any, Any], Any], context: object, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _state["function"], _state["context"] = function, context
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: int) -> None:
+    """End this process when its parent is gone, also after ``kill -9``."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def _work(item: Any) -> Any:
+    return _state["function"](item, _state["context"])

@@ -1,0 +1,163 @@
+"""More work never looks cheaper, and every graph has finite non-negative numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nacsr.cost import estimate, operator_costs, share
+from nacsr.errors import GraphError
+from nacsr.fixed import Fixed, Overflow, Rounding
+from nacsr.ir import Builder
+from nacsr.targets import target
+
+CHIP = target("vu9p")
+BINARY = ("add", "sub", "mul", "min", "max")
+UNARY = ("neg", "abs", "relu")
+METRICS = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
+
+types = st.builds(
+    Fixed,
+    width=st.integers(1, 18),
+    integer=st.integers(0, 8),
+    signed=st.booleans(),
+    rounding=st.sampled_from(list(Rounding)),
+    overflow=st.sampled_from(list(Overflow)),
+)
+steps = st.tuples(
+    st.sampled_from((*BINARY, *UNARY, "cast", "const_mul", "lut")),
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+    types,
+    st.integers(-500, 500),
+)
+
+
+def area(cost):
+    """LUTs and DSPs on one scale: a wider product may move from one to the other."""
+    shares = share(cost, CHIP)
+    return shares["luts"] + shares["dsps"] + shares["brams"]
+
+
+def grow(builder, values, step):
+    """Append one random op; ops whose type would be too wide are skipped."""
+    name, i, j, type_, raw = step
+    a, b = values[i % len(values)], values[j % len(values)]
+    try:
+        if name in BINARY:
+            new = builder.op(name, a, b)
+        elif name in UNARY:
+            new = builder.op(name, a)
+        elif name == "cast":
+            new = builder.cast(a, type_)
+        elif name == "lut":
+            address = builder.cast(a, Fixed(6, 3, overflow=Overflow.SAT))
+            word = Fixed(8, 4)
+            table = np.arange(64) + raw % 7
+            new = builder.op("lut", address, type=word, function="f", table=table)
+        else:
+            new = builder.op("mul", a, builder.const(raw, Fixed(11, 5)))
+    except GraphError:
+        return
+    values.append(new)
+
+
+def expressions(recipe, outputs, extra=0):
+    """A graph of some scalar expressions; input words have ``extra`` more fractional bits."""
+    builder = Builder()
+    values = [builder.input(f"x{i}", Fixed(8 + extra, 4)) for i in range(3)]
+    for step in recipe:
+        grow(builder, values, step)
+    for k in range(outputs):
+        builder.output(f"y{k}", values[-1 - k % len(values)])
+    return builder.build()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, max_size=20), st.floats(5.0, 1000.0), st.sampled_from(("hls", "hls4ml")))
+def test_any_graph_has_finite_non_negative_costs(recipe, clock, flow):
+    cost = estimate(expressions(recipe, 2), "vu9p", clock, flow)
+    for metric in METRICS:
+        value = getattr(cost, metric)
+        assert isinstance(value, int)
+        assert value >= 0
+        half = cost.bands[metric].half_width(value)
+        assert 0 <= half < float("inf")
+    assert all(0 <= r.ns < 200 and r.cycle <= cost.latency_cycles for r in cost.rows if r.luts)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, min_size=1, max_size=20))
+def test_another_expression_is_never_cheaper(recipe):
+    one, two = (estimate(expressions(recipe, n), "vu9p", 200.0) for n in (1, 2))
+    assert area(two) >= area(one)
+    assert two.latency_cycles >= one.latency_cycles
+
+
+def arithmetic(precision, recipe):
+    """Sums and products cast back to one precision after every step."""
+    builder = Builder()
+    values = [builder.input(f"x{i}", precision.plain()) for i in range(3)]
+    for name, i, j, _, raw in recipe:
+        if name not in BINARY and name != "const_mul":
+            continue
+        a, b = values[i % len(values)], values[j % len(values)]
+        other = builder.const(raw, Fixed(11, 5)) if name == "const_mul" else b
+        result = builder.op(name if name in BINARY else "mul", a, other)
+        values.append(builder.cast(result, precision))
+    builder.output("y", values[-1])
+    return builder.build()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, max_size=12), st.integers(6, 16), st.sampled_from(list(Rounding)))
+def test_wider_precision_is_never_cheaper(recipe, width, rounding):
+    narrow = Fixed(width, 5, True, rounding, Overflow.SAT)
+    costs = [
+        estimate(arithmetic(p, recipe), "vu9p", 200.0)
+        for p in (narrow, replace(narrow, width=width + 1))
+    ]
+    assert area(costs[1]) >= area(costs[0])
+    assert costs[1].latency_cycles >= costs[0].latency_cycles
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(4, 24), st.floats(50.0, 800.0))
+def test_wider_operators_are_never_cheaper(width, clock):
+    narrow, wide = (operator_costs(Fixed(w, 4), clock, "vu9p") for w in (width, width + 1))
+    for name, cost in narrow.items():
+        assert wide[name].delay_ns >= cost.delay_ns
+        assert wide[name].cycles >= cost.cycles
+        price = [c.luts / CHIP.luts + c.dsps / CHIP.dsps for c in (cost, wide[name])]
+        # a table of more than 2048 bits moves from LUTs to block RAM
+        assert price[1] >= price[0] or name in ("lut", "div")
+
+
+def network(weight):
+    """A small classifier with these weights in its first layer, shape (8, 6)."""
+    builder = Builder()
+    t = Fixed(8, 2)
+    value = builder.input("x", Fixed(12, 4), (8,))
+    bias = np.zeros(6, dtype=np.int64)
+    value = builder.op("dense", value, weight=weight, bias=bias, weight_type=t, bias_type=t)
+    value = builder.cast(builder.op("relu", value), Fixed(12, 4, overflow=Overflow.SAT))
+    builder.output("y", builder.op("argmax", value))
+    return builder.build()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.integers(-128, 127), min_size=48, max_size=48),
+    st.integers(0, 47),
+    st.sampled_from((-77, 1, 11, 127)),
+    st.sampled_from(("hls", "hls4ml")),
+)
+def test_more_nonzero_weights_are_never_cheaper(raws, place, value, flow):
+    more = np.array(raws)
+    more[place] = value
+    fewer = more.copy()
+    fewer[place] = 0
+    small, large = (estimate(network(w.reshape(8, 6)), "vu9p", 200.0, flow) for w in (fewer, more))
+    for metric in ("luts", "dsps", "latency_cycles"):
+        assert getattr(large, metric) >= getattr(small, metric)

@@ -1,0 +1,165 @@
+"""The main job, small: both families, emitted, verified, resumed, reproduced."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nacsr
+from nacsr.archive import Archive, Entry
+from nacsr.compiler import from_run
+from nacsr.emit.project import load
+from nacsr.errors import SpecError
+from nacsr.frontends.stem import scores
+from nacsr.metrics import accuracy
+from nacsr.study import Study
+from tests.study.conftest import tiny_dataset, tiny_spec
+
+
+def story(front: list[Entry]) -> list[object]:
+    """Everything of a front that must be the same in every run."""
+    return [
+        (e.id, e.graph_text, sorted((m.metric, m.label, m.stage, m.value) for m in e.measurements))
+        for e in front
+    ]
+
+
+def front_of(run: Path) -> list[Entry]:
+    with Archive(run) as archive:
+        return archive.front()
+
+
+def test_both_families_are_searched_and_every_front_design_is_verified(tiny_run: Path) -> None:
+    with Archive(tiny_run) as archive:
+        families = {e.candidate.family for e in archive.entries(designs_only=True)}
+        front = archive.front()
+    assert families == {"expression", "network"}
+    assert front
+    for entry in front:
+        check = entry.find("mismatches", "g++", "csim")
+        assert check is not None
+        assert check.value == 0
+        project = load(tiny_run / "designs" / entry.id)
+        assert project.graph == entry.graph
+        assert project.edited == ()
+
+
+def test_test_accuracy_is_the_interpreters_on_raw_words(tiny_run: Path) -> None:
+    study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
+    words, labels = study.prepared.test_words, study.prepared.test_labels
+    for entry in study.front():
+        raw = scores(entry.graph, study.prepared.problem.features, words)
+        found = entry.find("accuracy", "interpreter", "test")
+        assert found is not None
+        assert (found.value, found.error) == accuracy(raw, labels)
+
+
+def test_designs_off_the_front_have_no_test_numbers(tiny_run: Path) -> None:
+    with Archive(tiny_run) as archive:
+        on = {e.id for e in archive.front()}
+        for entry in archive.entries():
+            read = [m for m in entry.measurements if m.stage == "test"]
+            assert bool(read) == (entry.id in on)
+
+
+def test_every_number_has_provenance(tiny_run: Path) -> None:
+    with Archive(tiny_run) as archive:
+        for entry in archive.entries():
+            for m in entry.measurements:
+                assert m.tool
+                assert m.target
+                assert m.digest
+
+
+def test_a_finished_run_resumes_to_the_same_front_at_once(tiny_run: Path) -> None:
+    before = story(front_of(tiny_run))
+    study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
+    jobs = study.archive.counts()["jobs"]
+    assert story(study.run(workers=0)) == before
+    assert study.archive.counts()["jobs"] == jobs
+
+
+def test_same_seed_same_front_with_worker_processes(tiny_run: Path, tmp_path: Path) -> None:
+    study = Study(tiny_spec(), tmp_path / "again", dataset=tiny_dataset())
+    assert story(study.run(workers=2)) == story(front_of(tiny_run))
+
+
+def test_another_study_is_not_mixed_in(tiny_run: Path) -> None:
+    with pytest.raises(SpecError, match="holds another study; choose another folder"):
+        Study(tiny_spec(seed=2), tiny_run, dataset=tiny_dataset())
+    other = tiny_dataset()
+    x = other.x.copy()
+    x[0, 0] += 1
+    moved = nacsr.from_arrays(x, other.y, features=other.features, classes=other.classes)
+    with pytest.raises(SpecError, match="the same study on other events"):
+        Study(tiny_spec(), tiny_run, dataset=moved)
+
+
+def test_a_design_of_the_run_is_a_design_of_the_library(tiny_run: Path) -> None:
+    entry = front_of(tiny_run)[0]
+    design = nacsr.compile(f"{tiny_run}:{entry.id}")
+    assert design.graph == entry.graph
+    assert design == from_run(tiny_run, entry.id)
+    data = tiny_dataset()
+    by_words = design.run(design.words(data.x))
+    assert np.array_equal(design.run(data.x), by_words)
+    raw = scores(design.graph, design.setting.features, design.words(data.x))
+    assert np.array_equal(np.argsort(by_words, kind="stable"), np.argsort(raw, kind="stable"))
+
+
+SCRIPT = """
+import sys
+from tests.study.conftest import tiny_dataset, tiny_spec
+import nacsr
+if __name__ == "__main__":
+    study = nacsr.Study(tiny_spec(), sys.argv[1], dataset=tiny_dataset())
+    study.run(workers=2)
+"""
+
+
+def test_kill_9_in_the_middle_then_again_gives_the_uninterrupted_front(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    script, out = tmp_path / "go.py", tmp_path / "killed"
+    script.write_text(SCRIPT)
+    root = str(Path(__file__).resolve().parents[2])
+    env = {**os.environ, "PYTHONPATH": root}
+    child = subprocess.Popen([sys.executable, str(script), str(out)], env=env)
+    deadline = time.monotonic() + 120
+    while jobs_in(out) < 3 and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    kept = jobs_in(out)
+    assert kept >= 3
+    study = Study(tiny_spec(), out, dataset=tiny_dataset())
+    assert story(study.run(workers=0)) == story(front_of(tiny_run))
+    assert study.archive.counts()["jobs"] > kept or child.returncode == 0
+
+
+def jobs_in(out: Path) -> int:
+    try:
+        with Archive(out) as archive:
+            return archive.counts()["jobs"]
+    except nacsr.NacsrError:
+        return 0
+
+
+def test_report_files_and_json_agree_with_the_archive(tiny_run: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nacsr", "front", str(tiny_run), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown = json.loads(done.stdout)
+    assert [r["id"] for r in shown] == [e.id for e in front_of(tiny_run)]
+    assert all(r["hardware"].startswith("analytic, csynth, nacsr") for r in shown)

@@ -1,0 +1,126 @@
+"""The archive keeps whole records only, failures with their reasons, and ranks one method."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nacsr.archive import FILE, Archive
+from nacsr.errors import ArchiveError, SpecError
+from nacsr.fixed import Fixed
+from nacsr.ir import Builder, Graph
+from nacsr.measure import Measurement
+from nacsr.records import Candidate, Found, Outcome
+
+
+def graph(scale: int) -> Graph:
+    b = Builder()
+    x = b.input("x", Fixed(8, 4))
+    b.output("y", b.op("mul", x, b.const(scale, Fixed(8, 4))))
+    return b.build()
+
+
+def hardware(metric: str, value: float, method: str = "analytic") -> Measurement:
+    return Measurement(metric, value, method, "csynth", "nacsr test", "vu13p", "d")
+
+
+def physics(value: float) -> Measurement:
+    return Measurement("accuracy", value, "interpreter", "validation", "nacsr test", "data", "d")
+
+
+def design(n: int, accuracy: float, luts: float, family: str = "expression") -> Found:
+    candidate = Candidate(family, {"n": n}, 1, f"design {n}")
+    return Found(candidate, (physics(accuracy), hardware("luts", luts)), graph(n))
+
+
+def test_an_outcome_comes_back_as_it_was(tmp_path: Path) -> None:
+    failed = Found(Candidate("network", {"w": [1]}, 3, "bad", ("p",), reason="diverged"))
+    sent = Outcome({"a": [1, 2.5]}, {"w": np.arange(6).reshape(2, 3)}, (design(1, 0.5, 9), failed))
+    with Archive(tmp_path, create=True) as archive:
+        archive.record("key", sent)
+    with Archive(tmp_path) as archive:
+        back = archive.outcome("key")
+        assert archive.outcome("other") is None
+    assert back is not None
+    assert back.result == sent.result
+    assert (back.arrays["w"] == sent.arrays["w"]).all()
+    by_id = {f.candidate.id: f for f in back.found}
+    assert {f.candidate.id for f in sent.found} == set(by_id)
+    for found in sent.found:
+        assert by_id[found.candidate.id] == found
+
+
+def test_front_has_both_families_and_only_undominated_designs(tmp_path: Path) -> None:
+    with Archive(tmp_path, create=True) as archive:
+        found = (
+            design(1, 0.6, 100),
+            design(2, 0.7, 900, "network"),
+            design(3, 0.65, 1000),  # dominated by 2
+            Found(Candidate("network", {"n": 9}, 1, "never lowered"), (physics(0.99),)),
+        )
+        archive.record("k", Outcome(found=found))
+        front = archive.front(("accuracy", "luts"))
+        assert [e.candidate.title for e in front] == ["design 2", "design 1"]
+        limited = archive.front(("accuracy", "luts"), limits={"luts": 500})
+        assert [e.candidate.title for e in limited] == ["design 1"]
+        assert archive.front(("accuracy", "luts"), method="g++") == []
+
+
+def test_a_design_with_differing_bits_or_a_reason_leaves_the_front(tmp_path: Path) -> None:
+    with Archive(tmp_path, create=True) as archive:
+        good, bad, refused = design(1, 0.6, 100), design(2, 0.7, 50), design(3, 0.8, 10)
+        archive.record("k", Outcome(found=(good, bad, refused)))
+        check = Measurement("mismatches", 4, "g++", "csim", "g++ 12", "10 words", "d")
+        archive.record("check", Outcome(found=(Found(bad.candidate, (check,)),)))
+        why = Candidate("expression", {"n": 3}, 1, "design 3", reason="cannot be emitted")
+        archive.record("emit", Outcome(found=(Found(why),)))
+        assert [e.id for e in archive.front(("accuracy", "luts"))] == [good.candidate.id]
+        assert archive.entry(bad.candidate.id).failed.startswith("4 output words differ")
+        assert archive.entry(refused.candidate.id).failed == "cannot be emitted"
+        assert archive.counts()["failed"] == 2
+
+
+def test_a_repeated_job_does_not_repeat_its_measurements(tmp_path: Path) -> None:
+    with Archive(tmp_path, create=True) as archive:
+        for _ in range(2):
+            archive.record("k", Outcome(found=(design(1, 0.6, 100),)))
+        assert len(archive.entries()[0].measurements) == 2
+
+
+def test_a_killed_writer_leaves_whole_records(tmp_path: Path) -> None:
+    with Archive(tmp_path, create=True) as archive:
+        archive.record("k", Outcome(found=(design(1, 0.6, 100),)))
+        # a transaction that never commits, as kill -9 leaves it
+        other = sqlite3.connect(tmp_path / FILE)
+        other.execute("BEGIN")
+        other.execute("INSERT INTO jobs VALUES ('half', '{}', NULL)")
+        other.close()
+        assert archive.outcome("half") is None
+        assert archive.counts()["jobs"] == 1
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.4])
+def test_a_truncated_archive_is_one_clear_error(tmp_path: Path, keep: float) -> None:
+    with Archive(tmp_path, create=True) as archive:
+        for n in range(200):
+            archive.record(f"k{n}", Outcome({"x": "y" * 500}, found=(design(n % 99, 0.6, n),)))
+    path = tmp_path / FILE
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(ArchiveError, match="cannot open the archive") as caught:
+        Archive(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_errors_name_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="give the folder that 'nacsr run' wrote"):
+        Archive(tmp_path / "nowhere")
+    with Archive(tmp_path, create=True) as archive:
+        archive.record("k", Outcome(found=(design(1, 0.6, 100),)))
+        with pytest.raises(ArchiveError, match="'nacsr front"):
+            archive.entry("zz")
+        with pytest.raises(SpecError, match="did you mean 'luts'"):
+            archive.front(("accuracy", "lut"))

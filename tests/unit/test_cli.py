@@ -1,0 +1,184 @@
+"""The command line: every bad input is one line on stderr and exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nacsr.archive import FILE, Archive
+from nacsr.cli import main
+
+
+Rows = list[list[object]]
+
+
+def call(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command."""
+    before, sys.argv = sys.argv, ["nacsr", *map(str, args)]
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    finally:
+        sys.argv = before
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *args: object) -> str:
+    """The one line on stderr of a command that must be refused."""
+    code, _, err = call(capsys, *args)
+    assert code == 2, err
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+    return err
+
+
+GOOD = "dataset: jets\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (GOOD + "budgett: quick\n", "budget"),
+        (GOOD + "clock_mhz: fast\n", "clock_mhz"),
+        (GOOD + "target: vu99\n", "vu9p"),
+        (GOOD + "families:\n  network:\n    dept: [1]\n", "depth"),
+        (GOOD + "objectives: [accuracy, lut]\n", "luts"),
+        ("dataset: jet\n", "jets"),
+        ("dataset: [\n", "line"),
+        ("", "study.yaml"),
+        (GOOD + "inputs:\n  types: {mass: 'ufixed<16,10>'}\n", "mass_mmdt"),
+        (GOOD + "families:\n  expression:\n    functions: [sine]\n", "sin"),
+    ],
+)
+def test_bad_study_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    assert says in refused(capsys, "run", path, "--out", tmp_path / "run")
+
+
+def write_csv(path: Path, rows: Rows, header: list[str]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: [[*r[:1], "nan", *r[2:]] for r in rows], "b"),
+        (lambda rows: [[r[0], 5.0, r[2]] for r in rows], "every event"),
+        (lambda rows: [[r[0], r[1], "s"] for r in rows], "class"),
+        (lambda rows: [["many", r[1], r[2]] for r in rows], "many"),
+    ],
+)
+def test_bad_events(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Callable[[Rows], Rows], says: str
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [[rng.normal(), rng.normal(), "s" if i % 2 else "b"] for i in range(60)]
+    write_csv(tmp_path / "events.csv", change(rows), ["a", "b", "kind"])
+    study = tmp_path / "study.yaml"
+    study.write_text("dataset: {source: events.csv, label: kind}\n")
+    assert says in refused(capsys, "run", study, "--out", tmp_path / "run")
+
+
+def test_a_missing_column_names_the_nearest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "events.csv", [[1, 2, "s"]] * 30, ["a", "b", "kind"])
+    study = tmp_path / "study.yaml"
+    study.write_text("dataset: {source: events.csv, label: kin}\n")
+    assert "kind" in refused(capsys, "run", study, "--out", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("sine(x0)", "sin"),
+        ("__import__('os').system('ls')", "formula"),
+        ("x0.real", "attribute"),
+        ("x0/0", "zero"),
+        ("", "empty"),
+        ("3.5", "no variable"),
+        ("x0 +", "formula"),
+    ],
+)
+def test_bad_expressions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], expression: str, says: str
+) -> None:
+    out = tmp_path / "design"
+    assert says in refused(capsys, "compile", expression, "--out", out)
+    assert not out.exists()
+
+
+def test_bad_targets_precisions_and_back_ends(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "design"
+    assert "vu13p" in refused(capsys, "cost", "x0", "--target", "vu13")
+    assert "fixed<" in refused(capsys, "cost", "x0", "--precision", "16")
+    assert "hls4ml" in refused(capsys, "compile", "x0*x1", "--to", "hsl4ml", "--out", out)
+    assert "hls" in refused(capsys, "compile", "x0*x1", "--to", "hls4ml", "--out", out)
+    assert not out.exists()
+
+
+def test_a_truncated_archive_and_a_folder_without_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "nacsr run" in refused(capsys, "front", tmp_path)
+    with Archive(tmp_path, create=True) as archive:
+        for n in range(300):
+            archive.set_meta(f"k{n}", "v" * 100)
+    data = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(data[:5000])
+    for command in ("front", "run"):
+        assert "archive" in refused(capsys, command, tmp_path)
+
+
+def test_an_unwritable_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    study = tmp_path / "study.yaml"
+    study.write_text(GOOD)
+    assert "file" in refused(capsys, "run", study, "--out", blocker / "run")
+    assert "file" in refused(capsys, "compile", "x0*x1", "--out", blocker / "design")
+    assert blocker.read_text() == "not a folder"
+
+
+def test_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere.yaml" in refused(capsys, "run", tmp_path / "nowhere.yaml")
+    assert "manifest" in refused(capsys, "verify", tmp_path)
+    assert "hall_of_fame.csv" in refused(capsys, "cost", tmp_path / "hall_of_fame.csv")
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "front", "show", "compile", "verify", "cost", "luts", "targets", "doctor"]
+)
+def test_help_teaches(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, _ = call(capsys, command, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "xcvu13p-flga2577-2-e" in call(capsys, "targets", "--json")[1]
+    assert '"name": "gauss"' in call(capsys, "luts", "--json")[1]
+    assert '"g++"' in call(capsys, "doctor", "--json")[1]
+
+
+def test_compile_cost_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "design"
+    assert call(capsys, "compile", "0.3*x0*sin(2*x1) - 0.8", "--out", out)[0] == 0
+    code, text, _ = call(capsys, "verify", out, "--events", 300, "--json")
+    assert (code, '"mismatches": 0' in text) == (0, True)
+    by_source = call(capsys, "cost", "0.3*x0*sin(2*x1) - 0.8", "--json")[1]
+    assert call(capsys, "cost", out, "--json")[1] == by_source

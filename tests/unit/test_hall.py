@@ -1,0 +1,203 @@
+"""Halls of fame: every form that PySR and SymbolicRegression.jl have written, and lookalikes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nacsr.errors import ExpressionError
+from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate, variables
+from nacsr.frontends.symbolic.hall import read_hall
+from nacsr.luts import lut_functions
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "symbolic"
+HALLS = SHARED / "halls"
+needs_halls = pytest.mark.skipif(not HALLS.exists(), reason="needs the shared halls of fame")
+
+HALL = """Complexity,Loss,Equation
+1,1.5,"-0.125"
+3,0.75,"x0 * -0.5"
+7,1.2f-5,"sin(x2 - 1.5f-1) + (x0 * x1)"
+"""
+
+
+def write(folder: Path, text: str, name: str = "hall_of_fame.csv") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def test_rows(tmp_path):
+    rows = read_hall(write(tmp_path, HALL))
+    assert [r.complexity for r in rows] == [1, 3, 7]
+    assert [r.loss for r in rows] == [1.5, 0.75, 1.2e-5]
+    assert rows[0].expr == Num(-0.125)
+    assert rows[1].expr == Call("mul", (Var("x0"), Num(-0.5)))
+    shifted = Call("sub", (Var("x2"), Num(0.15)))
+    product = Call("mul", (Var("x0"), Var("x1")))
+    assert rows[2].expr == Call("add", (Call("sin", (shifted,)), product))
+    assert rows[2].equation == "sin(x2 - 1.5f-1) + (x0 * x1)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Complexity|MSE|Equation\n3|0.75|x0 * -0.5\n",
+        "Complexity|Loss|Equation\n3|0.75|(x0 * -0.5)\n",
+        "Complexity,MSE,Equation\n3,0.75,x0 * -0.5\n",
+        '\ufeff"Complexity","Loss","Equation"\r\n3.0,7.5f-1,"x0 * -0.5"\r\n\r\n',
+    ],
+)
+def test_old_forms(tmp_path, text):
+    (row,) = read_hall(write(tmp_path, text))
+    assert (row.complexity, row.loss) == (3, 0.75)
+    assert row.expr == Call("mul", (Var("x0"), Num(-0.5)))
+
+
+def test_features_by_number_and_by_name(tmp_path):
+    names = ("pt", "eta", "mass")
+    numbered = read_hall(write(tmp_path, HALL), names)
+    assert variables(numbered[2].expr) == ("eta", "mass", "pt")
+    named = read_hall(write(tmp_path, HALL.replace("x2", "mass")), names)
+    assert named[2].expr == numbered[2].expr
+
+
+def test_first_number(tmp_path):
+    def found(equation: str, first: int | None = None) -> tuple[str, ...]:
+        path = write(tmp_path, f'Complexity,Loss,Equation\n3,1.0,"{equation}"\n')
+        return variables(read_hall(path, ("a", "b", "c"), first=first)[0].expr)
+
+    assert found("x0 + x2") == ("a", "c")  # x0: counted from 0
+    assert found("x1 + x3") == ("a", "c")  # x3 of three: counted from 1
+    assert found("x1 + x2") == ("b", "c")  # either: as PySR counts
+    assert found("x1 + x2", first=1) == ("a", "b")
+    with pytest.raises(ExpressionError, match="unknown variable 'x3'"):
+        found("x0 + x3")
+
+
+def test_features_that_are_named_like_numbers(tmp_path):
+    path = write(tmp_path, 'Complexity,Loss,Equation\n3,1.0,"x1 + x2"\n')
+    assert variables(read_hall(path, ("x1", "x2"))[0].expr) == ("x1", "x2")
+
+
+def test_one_unreadable_formula_keeps_its_reason(tmp_path):
+    rows = read_hall(write(tmp_path, HALL + '9,0.5,"asin(x0) ^ x1"\n'))
+    assert rows[1].expr == Call("mul", (Var("x0"), Num(-0.5)))
+    with pytest.raises(ExpressionError, match=r"complexity 9: .*unknown function 'asin'"):
+        _ = rows[3].expr
+
+
+def test_nothing_readable(tmp_path):
+    with pytest.raises(ExpressionError, match="unknown function 'asin'"):
+        read_hall(write(tmp_path, 'Complexity,Loss,Equation\n9,0.5,"asin(x0)"\n'))
+
+
+def test_formulas_are_never_evaluated(tmp_path):
+    text = "Complexity,Loss,Equation\n9,0.5,\"__import__('os').system('false')\"\n"
+    with pytest.raises(ExpressionError):
+        read_hall(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("suffix", [".bak", ".bkup"])
+@pytest.mark.parametrize("cut", ["", "Complexity,Loss,Equation\n", HALL[:-12], HALL[:60]])
+def test_backup_of_a_truncated_file(tmp_path, suffix, cut):
+    path = write(tmp_path, cut)
+    write(tmp_path, HALL, "hall_of_fame.csv" + suffix)
+    assert len(read_hall(path)) == 3
+    path.unlink()
+    assert len(read_hall(path)) == 3
+
+
+def test_whole_file_is_preferred_to_its_backup(tmp_path):
+    write(tmp_path, HALL + '8,1e-6,"x0"\n', "hall_of_fame.csv.bak")
+    assert len(read_hall(write(tmp_path, HALL))) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HALL[:-12], "ends in the middle of a row, and no whole backup"),
+        (
+            "compl,mse,individual\n2.0,0.04,5.1\n",
+            "is no hall of fame of PySR: its header is 'compl",
+        ),
+        ("Complexity,Loss,Equation,Score\n1,1.0,x0,2\n", "is no hall of fame of PySR"),
+        ("Complexity,Loss,Equation\nfour,1.0,x0\n1,1.0,x0\n", "line 2: expected complexity"),
+        ("Complexity,Loss,Equation\n1.5,1.0,x0\n1,1.0,x0\n", "line 2: expected complexity"),
+        ("Complexity,Loss,Equation\n1,1.0\n1,1.0,x0\n", "line 2: expected complexity"),
+    ],
+)
+def test_refusals(tmp_path, text, expected):
+    with pytest.raises(ExpressionError) as caught:
+        read_hall(write(tmp_path, text))
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(ExpressionError, match="there is no such file"):
+        read_hall(tmp_path / "none.csv")
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ExpressionError, match="cannot be read as text"):
+        read_hall(tmp_path / "a.csv")
+
+
+# ---- halls of others
+
+
+@needs_halls
+@pytest.mark.parametrize(
+    ("folder", "rows", "readable"),
+    [
+        ("dibyasha_esol", 15, 15),
+        ("gvdr_rdpg", 7, 7),
+        ("hsianktin_monkeypox", 5, 5),
+        ("mis0butter_julia_learn", 9, 9),
+        ("yuhangxie_pfv", 13, 8),
+    ],
+)
+def test_real_halls(folder, rows, readable):
+    found = read_hall(HALLS / folder / "hall_of_fame.csv")
+    assert len(found) == rows
+    assert sum(r.tree is not None for r in found) == readable
+    assert all("asin" in r.reason or "exponent" in r.reason for r in found if r.tree is None)
+    losses = [r.loss for r in found]
+    assert losses == sorted(losses, reverse=True)
+
+
+@needs_halls
+def test_real_backup_and_negatives():
+    folder = HALLS / "hsianktin_monkeypox"
+    whole, backup = (read_hall(folder / f"hall_of_fame.csv{s}") for s in ("", ".bkup"))
+    assert whole == backup
+    for name in (
+        "negative_juliareuter_flowingSR/hall_of_fame.csv",
+        "symbolfit/dijet_candidates_reduced.csv",
+    ):
+        with pytest.raises(ExpressionError, match="is no hall of fame of PySR"):
+            read_hall(HALLS / name)
+
+
+@needs_halls
+def test_real_julia_hall_counts_from_one():
+    rows = read_hall(HALLS / "mis0butter_julia_learn" / "hall_of_fame.csv", ("a", "b", "c", "d"))
+    assert variables(rows[1].expr) == ("d",)  # cos(x4)
+
+
+@needs_halls
+def test_real_hall_means_what_pysr_means_by_it():
+    """Against sympy on PySR's own text: products, powers, constants and signs."""
+    import sympy
+
+    luts = lut_functions()
+    rng = np.random.default_rng(0)
+    for row in read_hall(HALLS / "dibyasha_esol" / "hall_of_fame.csv"):
+        names = variables(row.expr)
+        at = {n: rng.normal(size=5) for n in names}
+        ours = evaluate(row.expr, at, luts, exact=True)
+        theirs = sympy.sympify(row.equation, evaluate=False)
+        for i in range(len(ours)):
+            wanted = float(theirs.subs({n: float(at[n][i]) for n in names}).evalf(30))
+            assert math.isclose(float(ours[i]), wanted, rel_tol=1e-12, abs_tol=1e-12)

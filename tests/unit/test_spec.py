@@ -1,0 +1,158 @@
+"""The study file: what it means, and one line for everything that is wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nacsr.errors import SpecError
+from nacsr.spec import BUDGETS, DatasetSpec, StudySpec, load_spec
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "jets.yaml"
+
+
+def study(tmp_path: Path, text: str) -> StudySpec:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_spec(path)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        study(tmp_path, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(str(tmp_path / "study.yaml") + ": ")
+    return message.removeprefix(str(tmp_path / "study.yaml") + ": ")
+
+
+def test_the_example_is_the_default_study_on_jets():
+    spec = load_spec(EXAMPLE)
+    assert spec.dataset == DatasetSpec(source="jets")
+    assert spec.budget in BUDGETS
+    plain = StudySpec(name="jets", dataset=DatasetSpec(source="jets"), constraints=spec.constraints)
+    assert spec == plain  # its comments explain the defaults, so it must show them
+
+
+def test_shorthand_and_lists(tmp_path):
+    spec = study(tmp_path, "dataset: jets\nobjectives: [accuracy, luts]\nclock_mhz: 320\n")
+    assert spec.dataset.source == "jets"
+    assert spec.objectives == ("accuracy", "luts")
+    assert spec.clock_mhz == 320.0
+
+
+def test_a_family_can_be_left_out(tmp_path):
+    spec = study(tmp_path, "dataset: jets\nfamilies: {expression: null}\n")
+    assert spec.families.expression is None
+    assert spec.families.network is not None
+
+
+def test_round_trip(tmp_path):
+    spec = study(
+        tmp_path,
+        "dataset: {source: a.csv, label: y, features: [pt, eta]}\n"
+        "inputs: {types: {pt: 'ufixed<10,8>'}}\n"
+        "families: {network: null}\nconstraints: {dsps: 0}\nprecision: '18,8'\n",
+    )
+    assert spec.precision == "fixed<18,8>"
+    assert study(tmp_path, spec.to_yaml()) == spec
+
+
+def test_from_mapping_takes_python_values():
+    spec = StudySpec.from_mapping({"dataset": {"source": "jets", "features": ("a", "b")}})
+    assert spec.dataset.features == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("clock_mz: 200", "unknown key 'clock_mz', did you mean 'clock_mhz'? Choose from: version"),
+        ("split: {trian: 0.5}", "split: unknown key 'trian', did you mean 'train'?"),
+        (
+            "families: {network: {width: [8]}}",
+            "families.network: unknown key 'width', did you mean 'widths'?",
+        ),
+        ("clock_mhz: fast", "clock_mhz: expected a number, got 'fast'"),
+        ("clock_mhz: '200'", "clock_mhz: expected a number, got '200'"),
+        ("clock_mhz: true", "clock_mhz: expected a number, got True"),
+        ("clock_mhz: 5", "clock_mhz: expected greater than or equal to 50, got 5"),
+        ("clock_mhz: .nan", "clock_mhz: expected"),
+        ("seed: 1.5", "seed: expected an integer, got 1.5"),
+        ("seed: -1", "seed: expected greater than or equal to 0, got -1"),
+        ("name: 7", "name: expected text, got 7"),
+        ("version: 2", "version: expected 1, got 2"),
+        ("budget: fast", "budget: expected 'quick', 'default' or 'thorough', got 'fast'"),
+        ("target: vu9", "target: unknown target 'vu9', did you mean 'vu9p'? Choose from: vu9p"),
+        ("precision: 16", "precision: expected text, got 16"),
+        ("precision: double", "precision: cannot read 'double' as a fixed-point type; write"),
+        ("inputs: {types: {pt: short}}", "inputs.types: pt: cannot read 'short' as a fixed-point"),
+        ("inputs: {types: {pt: 12}}", "inputs.types.pt: expected text, got 12"),
+        ("inputs: {width: 64}", "inputs.width: expected less than or equal to 32, got 64"),
+        ("inputs: 16", "inputs: expected keys and values, got 16"),
+        ("objectives: accuracy", "objectives: expected a list, got 'accuracy'"),
+        ("objectives: []", "objectives: give at least one choice"),
+        ("objectives: [luts, lut]", "objectives: unknown objective 'lut', did you mean 'luts'?"),
+        ("objectives: [luts, luts]", "objectives: names 'luts' twice"),
+        ("split: {train: 0.9}", "split: train, validation and test must sum to 1"),
+        ("split: {train: 1.5}", "split.train: expected less than 1, got 1.5"),
+        (
+            "families: {network: {depth: [1, two]}}",
+            "families.network.depth[1]: expected an integer, got 'two'",
+        ),
+        (
+            "families: {network: {widths: [0]}}",
+            "families.network.widths[0]: expected greater than or equal to 1, got 0",
+        ),
+        ("families: {network: {batchnorm: [1]}}", "batchnorm[0]: expected true or false, got 1"),
+        ("families: {expression: {operators: []}}", "operators: give at least one choice"),
+        (
+            "families: {expression: {operators: [add, div]}}",
+            "families.expression.operators[1]: expected 'add', 'sub',",
+        ),
+        ("families: {expression: null, network: null}", "families: both families are null"),
+        ("clock_mhz: fast\nseed: x", "seed: expected an integer, got 'x' (and 1 more)"),
+        ("3: 4", "expected text as a key"),
+    ],
+)
+def test_wrong_values(tmp_path, text, expected):
+    assert expected in refusal(tmp_path, f"dataset: jets\n{text}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed: 2", "dataset: is missing; add it, for example 'dataset: jets'"),
+        ("dataset: {label: y}", "dataset.source: is missing; add it"),
+        ("dataset: [jets]", "dataset: expected keys and values, got ['jets']"),
+        ("", "expected keys such as 'dataset: jets', got nothing"),
+        ("# nothing but a comment", "got nothing"),
+        ("jets", "expected keys such as 'dataset: jets', got 'jets'"),
+        ("- dataset: jets", "got [{'dataset': 'jets'}]"),
+        ("dataset: jets\n  seed: 1", "line 2, column 7: mapping values are not allowed here"),
+        ("dataset: [jets", "line 1, column 15: "),
+        ("dataset: jets\n\tseed: 1", "line 2, column 1: "),
+        ("dataset: jets\nseed: 1\nseed: 2", "line 3, column 1: the key 'seed' is there twice"),
+        ("dataset: &a [*a]", "line 1, column 14: aliases (*a) are not allowed"),
+        ("dataset: !!python/object/apply:os.system [ls]", "line 1, column 10: could not determine"),
+        ("dataset: jets\x07", "is not a YAML text"),
+        ("dataset: 2024-13-45", "is not a YAML text"),
+        ("dataset: jets\n---\ndataset: jets", "line 2, column 1: but found another document"),
+    ],
+)
+def test_wrong_documents(tmp_path, text, expected):
+    assert expected in refusal(tmp_path, text)
+
+
+def test_deep_nesting_is_refused(tmp_path):
+    assert "is not a YAML text" in refusal(tmp_path, "[" * 600 + "]" * 600)
+
+
+def test_unreadable_files(tmp_path):
+    with pytest.raises(SpecError, match=r"none\.yaml: cannot be read \(No such file"):
+        load_spec(tmp_path / "none.yaml")
+    with pytest.raises(SpecError, match=r"cannot be read \(Is a directory"):
+        load_spec(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(SpecError, match=r"latin\.yaml: cannot be read \(not UTF-8"):
+        load_spec(tmp_path / "latin.yaml")
