@@ -20,6 +20,7 @@ from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.prepare import Prepared, prepare
 from nacsr.spec import BUDGETS, StudySpec
+from nacsr.targets import RESOURCES, target
 from nacsr.workers import Workers
 
 RUNNERS: Mapping[str, Callable[[Job, Prepared], Outcome]] = {
@@ -163,7 +164,7 @@ class Study:
         """Jobs a family at most, for a progress display."""
         b, classes = BUDGETS[self.spec.budget], len(self.prepared.problem.classes)
         return {
-            "expression": classes * b.restarts + b.taggers,
+            "expression": classes * b.restarts + 1 + b.taggers,
             "network": b.population * b.generations + b.finalists,
         }
 
@@ -239,9 +240,13 @@ def default_out(spec: StudySpec) -> Path:
 
 
 def limits(spec: StudySpec) -> dict[str, float]:
-    """A study's constraints by metric name."""
-    given = spec.constraints.model_dump()
-    return {name: float(value) for name, value in given.items() if value is not None}
+    """Upper limits by metric name: the device's capacities, and the study's constraints."""
+    device = target(spec.target)
+    top = {name: float(getattr(device, name)) for name in RESOURCES}
+    for name, value in spec.constraints.model_dump().items():
+        if value is not None:
+            top[name] = min(top.get(name, float("inf")), float(value))
+    return top
 
 
 def stored_spec(archive: Archive) -> StudySpec:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from nacsr.cli.options import Json, print_json
 
@@ -31,7 +30,7 @@ def front(
     from nacsr.archive import Archive
     from nacsr.measure import METHODS, STAGES, check_name
     from nacsr.report.rows import rows, setting_of
-    from nacsr.report.table import table
+    from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
 
     check_name("method", method, METHODS)
@@ -45,7 +44,7 @@ def front(
     if json:
         print_json([row.to_dict() for row in shown])
     else:
-        Console().print(table(shown, setting.classes))
+        console().print(table(shown, setting.classes))
 
 
 def show(

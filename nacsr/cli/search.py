@@ -36,6 +36,7 @@ def run(
     from nacsr.cli.progress import Progress
     from nacsr.report import rows as report_rows
     from nacsr.report import write
+    from nacsr.report.table import console as wide
     from nacsr.report.table import table
     from nacsr.spec import StudySpec, load_spec
     from nacsr.study import Study, default_out, is_run
@@ -47,7 +48,7 @@ def run(
         changes = {name: value for name, value in given.items() if value is not None}
         wanted = StudySpec.from_mapping(load_spec(spec).model_dump() | changes, "options")
         study = Study(wanted, out or default_out(wanted), base=spec.parent)
-    console = Console(stderr=json)
+    console = wide(stderr=json)
     try:
         with Progress(study, Console(stderr=True)) as progress:
             front = study.run(workers, progress)

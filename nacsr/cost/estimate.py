@@ -111,7 +111,7 @@ def estimate(graph: Graph, target: str, clock_mhz: float, flow: str = "hls") -> 
         latency_cycles=latency,
         ii_cycles=1,
         rows=rows,
-        bands=bands(graph, clock_mhz),
+        bands=bands(graph, clock_mhz, flow),
     )
 
 

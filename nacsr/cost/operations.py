@@ -26,7 +26,7 @@ def _wires(_: Op, __: tuple[Op, ...]) -> Use:
 
 
 def _input(op: Op, _: tuple[Op, ...]) -> Use:
-    """csynth registers every port at its full width."""
+    """csynth registers the ports."""
     return Use(ffs=elements(op) * op.type.width)
 
 
@@ -44,7 +44,8 @@ def sum_of(adders: tuple[int, ...], count: int) -> Use:
     alone = math.ceil(len(adders) / 2)
     luts = sum(adders) + rules.ALONE * alone
     width = max(adders, default=0)
-    return Use(luts=count * luts, stages=(Stage(schedule.adder_ns(width)),) if adders else ())
+    stages = (Stage(schedule.adder_ns(width)),) if adders else ()
+    return Use(luts=count * luts, stages=stages, live=count * width)
 
 
 def _adder(op: Op, _: tuple[Op, ...]) -> Use:
@@ -71,6 +72,7 @@ def _constant_mul(op: Op, constant: Op, other: Op) -> Use:
         luts=sum(luts for luts, _ in costs),
         dsps=sum(dsps for _, dsps in costs),
         stages=(Stage(delay),),
+        live=elements(op) * op.type.width,
     )
 
 
@@ -140,7 +142,12 @@ def _argmax(op: Op, args: tuple[Op, ...]) -> Use:
 def _parallel(op: Op, luts: int, delay: float, dsps: int = 0) -> Use:
     """The same operator for every element."""
     count = elements(op)
-    return Use(luts=count * luts, dsps=count * dsps, stages=(Stage(delay),) if delay else ())
+    return Use(
+        luts=count * luts,
+        dsps=count * dsps,
+        stages=(Stage(delay),) if delay else (),
+        live=count * op.type.width,
+    )
 
 
 HLS: Mapping[str, Rule] = {

@@ -64,7 +64,7 @@ def multiplier(a: int, b: int) -> tuple[int, int]:
 
     Up to 10 bits in LUTs, by the wider operand; from 11 bits in DSP48E2 blocks, whose
     27 x 18 ports are tiled when the operands are wider. The limb widths (21 bits beside an
-    operand that fits the 18-bit port, 17 bits otherwise) reproduce 17 of the 18 wide
+    operand that fits the 18-bit port, 17 bits otherwise) reproduce 15 of the 16 wide
     products of the reports.
     """
     narrow, wide = sorted((a, b))

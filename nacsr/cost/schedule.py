@@ -97,6 +97,9 @@ def balance(
     Returns:
         The slot of the sum, and for every term the cycle in which it is read.
     """
+    if len(ready) == 1:  # 0 - x
+        slot = chain(ready[0], addition, period)
+        return slot, [slot.begin]
     begins = [0] * len(ready)
     heap = [(moment, i) for i, moment in enumerate(ready)]
     heapq.heapify(heap)

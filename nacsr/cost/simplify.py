@@ -21,9 +21,9 @@ _SUMS = frozenset({"add", "sub"})
 _ZERO_IF_ALL = frozenset(
     {"add", "sub", "min", "max", "stack", "cast", "neg", "abs", "shift", "relu"}
 )
-_LOW_BITS = frozenset({"add", "sub", "neg", "stack", "shift"})
-"""Ops whose low result bits depend on the low bits of their arguments only; so do
-multiplications, selections and wrapping casts."""
+_LOW_BITS = frozenset({"add", "sub", "neg", "stack"})
+"""Ops whose low result bits depend on the low bits of their arguments only, once these are
+aligned; so do products, shifts and wrapping casts, see ``_read``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class Node:
 def simplify(graph: Graph) -> list[Node]:
     """One node for every op of the graph, in order."""
     graph = Graph(tuple(_minimal_ops(graph)), graph.outputs)
-    constant = _constants(graph)
+    zero = _zeros(graph)
+    constant = _constants(graph, zero)
     bits = _needed_bits(graph, constant)
     ops = [_narrow(op, max(n, 1)) for op, n in zip(graph.ops, bits, strict=True)]
     inner = _inner_sums(graph)
-    zero = _zeros(graph)
     nodes: list[Node] = []
     for i, op in enumerate(ops):
         spent = bits[i] > 0 and not constant[i]
@@ -101,10 +101,10 @@ def _zeros(graph: Graph) -> list[bool]:
     return found
 
 
-def _constants(graph: Graph) -> list[bool]:
+def _constants(graph: Graph, zeros: Sequence[bool]) -> list[bool]:
     """Constants, zeros, and functions of nothing else."""
     found: list[bool] = []
-    for op, zero in zip(graph.ops, _zeros(graph), strict=True):
+    for op, zero in zip(graph.ops, zeros, strict=True):
         folded = bool(op.args) and all(found[a] for a in op.args)
         found.append(op.name == "const" or zero or folded)
     return found
@@ -167,9 +167,8 @@ def _sum(
             nodes[a] = Node(ops[a], (), spent=False)
         elif not zero[a]:
             terms.append(a)
-    passes = any(zero[a] for a in ops[i].args) and not (
-        ops[i].name == "sub" and zero[ops[i].args[0]]
-    )
+    left, right = (zero[a] for a in ops[i].args)
+    passes = right or (left and ops[i].name == "add")  # 0 - x still takes a subtracter
     own = () if passes else (_adder_width(ops, i),)
     return Node(ops[i], tuple(terms), (*adders, *own))
 

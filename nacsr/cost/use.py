@@ -17,7 +17,7 @@ class Use:
         ffs: flip-flops wherever it is placed in time.
         brams: 18-kbit block RAMs.
         stages: its operators in order, on the longest path.
-        live: bits registered at every clock boundary inside it.
+        live: bits registered at every clock boundary inside it, were it cut there.
     """
 
     luts: int = 0

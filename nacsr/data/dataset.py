@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -50,7 +51,7 @@ class Dataset:
         name: short name, for reports.
         x: physical values, float64 of shape (events, features), finite.
         y: class indices, int64 of shape (events,).
-        features: one name a column.
+        features: one name a column, as formulas write it: ``pT [GeV]`` becomes ``pT_GeV``.
         classes: one name a class index.
         digest: SHA-256 over values, labels and names, in hex.
         about: one sentence of provenance.
@@ -153,13 +154,33 @@ def _checked(name: str, table: Table) -> Dataset:
     _check_values(table)
     y, classes = _encode(table)
     _check_classes(table.where, y, classes)
-    names = json.dumps([table.features, classes]).encode()
+    features = _formula_names(table)
+    names = json.dumps([features, classes]).encode()
     contents = hashlib.sha256(names + table.x.tobytes() + y.tobytes())
     about = table.about or f"{table.where}: {len(y)} events, origin not stated"
     x = table.x
     x.setflags(write=False)
     y.setflags(write=False)
-    return Dataset(name, x, y, table.features, classes, contents.hexdigest(), about)
+    return Dataset(name, x, y, features, classes, contents.hexdigest(), about)
+
+
+def _formula_names(table: Table) -> tuple[str, ...]:
+    """Feature names that can stand in a formula: letters, digits and underscores."""
+    names: dict[str, str] = {}
+    for given in table.features:
+        plain = re.sub(r"\W+", "_", given).strip("_")
+        if not plain:
+            msg = f"{table.where}: feature name {given!r} has no letters or digits; rename it"
+            raise DataError(msg)
+        plain = f"x{plain}" if plain[0].isdecimal() else plain
+        if plain in names:
+            msg = (
+                f"{table.where}: features {names[plain]!r} and {given!r} are both {plain!r} in "
+                "formulas; rename one"
+            )
+            raise DataError(msg)
+        names[plain] = given
+    return tuple(names)
 
 
 def _check_values(table: Table) -> None:
@@ -227,6 +248,10 @@ def _whole(table: Table) -> NDArray[Any]:
 
 
 def _check_classes(where: str, y: NDArray[np.int64], classes: Sequence[str]) -> None:
+    for name in classes:
+        if not name.strip() or not name.isprintable() or ";" in name:
+            msg = f"{where}: class name {name!r} cannot name an output; use letters and digits"
+            raise DataError(msg)
     counts = np.bincount(y, minlength=len(classes))
     if int((counts > 0).sum()) == 1:
         only = classes[int(y[0])]

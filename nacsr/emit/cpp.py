@@ -7,6 +7,7 @@ arrays, row-major. Constants are set through their bits, never as decimal litera
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,6 +81,15 @@ def definition(graph: Graph, function: str, inputs: Sequence[Port], outputs: Seq
             body.append(f"{port.identifier} = {names[index]};")
     lines = [line if line.startswith("#") else f"    {line}" for line in body]
     return "\n".join([declaration(function, inputs, outputs) + " {", *lines, "}"])
+
+
+def comment(text: str) -> str:
+    """Text that cannot leave a comment line: no line end, no backslash, no trigraph.
+
+    >>> comment("a\\nb ??/ sin(x)")
+    'a b _/ sin(x)'
+    """
+    return re.sub(r"[^ -~]|[\\\\?]+", "_", " ".join(text.split()))
 
 
 def loop(index: str, count: int, body: Sequence[str], start: int = 0) -> list[str]:
@@ -221,26 +231,21 @@ def _lut(site: Site) -> list[str]:
         return f"nacsr::from_raw<{s.type} >({table}[{address}])"
 
     return [
-        f"// {_comment(str(site.op.attrs['function']))}",
+        f"// {comment(str(site.op.attrs['function']))}",
         *integers(table, site.op.array("table")),
         *_each(expression)(site),
     ]
 
 
-def _comment(text: str) -> str:
-    """Text that cannot leave a comment line: no line ends, no trailing backslash, ASCII."""
-    return " ".join(text.encode("ascii", "replace").decode().split()).rstrip("\\? ")
-
-
 def _dense(site: Site) -> list[str]:
     """The accumulator wraps inside its exact type: the sum is exact whatever the order."""
     inputs, outputs = site.op.array("weight").shape
-    weight, bias = f"{site.name}_weight", f"{site.name}_bias"
+    weight, bias, total = (f"{site.name}_{part}" for part in ("weight", "bias", "sum"))
     factor = f"nacsr::from_raw<{ctype(site.op.fixed('weight_type'))} >({weight}[i * {outputs} + j])"
     start = f"nacsr::from_raw<{ctype(site.op.fixed('bias_type'))} >({bias}[j])"
-    body = [f"{site.type} sum = {start};"]
-    body += loop("i", inputs, [f"sum += {site.arg(0)} * {factor};"])
-    body.append(f"{site.name}[j] = sum;")
+    body = [f"{site.type} {total} = {start};"]
+    body += loop("i", inputs, [f"{total} += {site.arg(0)} * {factor};"])
+    body.append(f"{site.name}[j] = {total};")
     return [
         *integers(weight, site.op.array("weight")),
         *integers(bias, site.op.array("bias")),

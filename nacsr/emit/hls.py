@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nacsr.emit.cpp import ROWS, declaration, definition
+from nacsr.emit.cpp import ROWS, comment, declaration, definition
 from nacsr.emit.names import identifier
 from nacsr.emit.project import Draft, ProjectMeta, Top, ports
 from nacsr.emit.vectors import size
@@ -43,6 +43,7 @@ def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw])
     draft.render(
         top.header,
         "expression/design.h.j2",
+        about=comment(meta.name),
         graph=graph,
         guard=f"NACSR_{function.upper()}_H",
         declaration=declaration(function, inputs, outputs),
@@ -50,6 +51,7 @@ def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw])
     draft.render(
         top.sources[0],
         "expression/design.cpp.j2",
+        about=comment(meta.name),
         graph=graph,
         top=top,
         definition=definition(graph, function, inputs, outputs),

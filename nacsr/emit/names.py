@@ -71,5 +71,5 @@ def _plain(character: str) -> str:
         return character
     words = unicodedata.name(character, "").split()
     if words[:1] == ["GREEK"] and "LETTER" in words:
-        return words[words.index("LETTER") + 1].lower()
+        return f"_{words[words.index('LETTER') + 1].lower()}_"
     return "" if unicodedata.combining(character) else "_"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +51,9 @@ class ProjectMeta:
         scaling: ``folded`` (raw words arrive) or ``external`` (standardised words arrive).
         title: formula or architecture, for people.
         versions: further packages that shaped the design.
+
+    Raises:
+        EmitError: for a part or a clock that no tool can take.
     """
 
     name: str
@@ -61,6 +66,14 @@ class ProjectMeta:
     scaling: str = "folded"
     title: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9-]+", self.part):  # it goes into Tcl scripts
+            msg = f"a part must be letters, digits and '-', such as xcvu9p-..., not {self.part!r}"
+            raise EmitError(msg)
+        if not 0 < self.clock_mhz < math.inf:
+            msg = f"clock_mhz must be above 0, not {self.clock_mhz}"
+            raise EmitError(msg)
 
     @property
     def period_ns(self) -> float:

@@ -15,7 +15,7 @@ SYMBOLS = {"o": "circle", "s": "square"}
 
 def page(
     rows: Sequence[Row],
-    failures: Mapping[str, str],
+    left_out: Mapping[str, str],
     about: Mapping[str, str],
     classes: Sequence[str],
     path: Path,
@@ -24,7 +24,7 @@ def page(
 
     Args:
         rows: the front.
-        failures: reason by id of every candidate that failed.
+        left_out: reason by id of every candidate that failed or breaks a limit.
         about: facts of the study, in the order shown.
         classes: class names.
         path: the HTML file to write; links to designs are relative to it.
@@ -37,7 +37,7 @@ def page(
     source = (folder("hls_templates") / "report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
         rows=rows,
-        failures=failures,
+        left_out=left_out,
         about=about,
         classes=classes,
         notes=notes(rows),

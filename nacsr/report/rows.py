@@ -8,6 +8,7 @@ from typing import Any
 
 from nacsr.archive import HARDWARE, Archive, Entry
 from nacsr.compiler import Setting
+from nacsr.cost import share, within
 from nacsr.emit import default_flow
 from nacsr.measure import Measurement
 from nacsr.targets import target as find_target
@@ -67,13 +68,25 @@ def setting_of(archive: Archive) -> Setting:
     return Setting.from_json(archive.meta("setting") or "{}")
 
 
+def beyond(
+    archive: Archive, setting: Setting, limits: Mapping[str, float], method: str, stage: str
+) -> dict[str, str]:
+    """Designs that no front may hold because they break a limit: id -> which, in words."""
+    found = {}
+    for entry in archive.entries(designs_only=True):
+        known = {n: m.value for n in HARDWARE if (m := entry.find(n, method, stage)) is not None}
+        broken = within(known, find_target(setting.target), limits)
+        if broken:
+            found[entry.id] = f"{entry.candidate.title}: {'; '.join(broken)}"
+    return found
+
+
 def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
     accuracy, events = _accuracy(entry)
     hardware = {name: entry.find(name, method, stage) for name in HARDWARE}
     known = {n: m for n, m in hardware.items() if m is not None}
     aucs = {c: entry.find("auc", "interpreter", events, c) for c in setting.classes}
     check = entry.find("mismatches", "g++", "csim")
-    device = find_target(setting.target)
     graph = entry.graph
     return Row(
         id=entry.id,
@@ -86,11 +99,7 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
         auc={c: m.value for c, m in aucs.items() if m is not None},
         auc_error={c: m.error for c, m in aucs.items() if m is not None and m.error is not None},
         bands={n: m.error for n, m in known.items() if m.error is not None},
-        percent={
-            n: 100 * m.value / capacity
-            for n, m in known.items()
-            if (capacity := device.capacity(n)) is not None
-        },
+        percent=share({n: m.value for n, m in known.items()}, find_target(setting.target)),
         hardware=_provenance(known),
         scaling=setting.scaling,
         mismatches=None if check is None else int(check.value),

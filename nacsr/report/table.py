@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Group
+from rich import box
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from nacsr.report.rows import CAVEAT, Row
 
-FORMULA = 58  # characters of a formula that a terminal row shows
+FORMULA = 36  # characters of a formula that a row shows; show and the report have all of it
+WIDTH = 150  # narrower than this, columns of numbers would break
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on which the table keeps its shape, also in a log file."""
+    width = max(Console().width, WIDTH)
+    return Console(stderr=stderr, width=width)
 
 
 def table(rows: Sequence[Row], classes: Sequence[str]) -> Group:
     """A rich table of the front, and below it where its numbers come from."""
     events = rows[0].accuracy_stage if rows else "validation"
-    shown = Table(title=f"Front: {len(rows)} designs, accuracy on {events} events")
+    title = f"Front: {len(rows)} designs, accuracy and AUC on {events} events"
+    shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("id", "family", "formula or architecture"):
-        shown.add_column(name, overflow="fold")
-    shown.add_column("accuracy", justify="right", no_wrap=True)
-    shown.add_column(f"AUC {' '.join(classes)}", justify="right")
-    for name in ("LUT", "DSP", "FF", "cycles", "II", "differing words"):
-        shown.add_column(name, justify="right")
+        shown.add_column(name, no_wrap=True)
+    aucs = "AUC " + " ".join(f"{c:>4}" for c in classes)
+    for name in ("accuracy", aucs, "LUT", "DSP", "FF", "cycles", "II", "wrong"):
+        shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         shown.add_row(*cells(row, classes))
     return Group(shown, *(Text(line) for line in notes(rows)))
@@ -30,12 +38,11 @@ def table(rows: Sequence[Row], classes: Sequence[str]) -> Group:
 
 def cells(row: Row, classes: Sequence[str]) -> list[str]:
     """One row as text."""
-    title = row.title if len(row.title) <= FORMULA else row.title[: FORMULA - 1] + "…"
     aucs = " ".join(f"{row.auc[c]:.3f}".lstrip("0") for c in classes if c in row.auc)
     return [
         row.id,
         row.family,
-        title,
+        row.title if len(row.title) <= FORMULA else row.title[: FORMULA - 1] + "…",
         with_error(row.accuracy, row.accuracy_error),
         aucs,
         count(row.luts),
@@ -49,7 +56,8 @@ def cells(row: Row, classes: Sequence[str]) -> list[str]:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """Provenance of the numbers above, a line each."""
-    lines = [f"Hardware numbers: {said}." for said in sorted({r.hardware for r in rows})]
+    lines = ["wrong: output words of the emitted C++ that differ from the interpreter."]
+    lines += [f"Hardware numbers: {said}." for said in sorted({r.hardware for r in rows})]
     lines += [
         f"Checked bit for bit: {said}." for said in sorted({r.verified for r in rows}) if said
     ]

@@ -9,7 +9,7 @@ from nacsr.archive import Archive
 from nacsr.measure import tool_name
 from nacsr.report.page import page
 from nacsr.report.picture import picture
-from nacsr.report.rows import Row, setting_of
+from nacsr.report.rows import Row, beyond, setting_of
 from nacsr.spec import StudySpec
 from nacsr.targets import target as find_target
 
@@ -31,6 +31,8 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
         f"{counts['failed']} failed",
         "made by": tool_name(),
     }
-    failures = {e.id: e.failed for e in archive.entries() if e.failed}
-    page(rows, failures, about, setting.classes, out / "report.html")
+    left_out = {e.id: e.failed for e in archive.entries() if e.failed}
+    constraints = {n: v for n, v in spec.constraints.model_dump().items() if v is not None}
+    left_out |= beyond(archive, setting, constraints, "analytic", "csynth")
+    page(rows, left_out, about, setting.classes, out / "report.html")
     picture(rows, spec.name, out / "front.png")

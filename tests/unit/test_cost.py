@@ -79,6 +79,27 @@ def test_a_long_sum_is_a_balanced_tree():
     assert cost.latency_cycles <= 1  # 4 levels, not 15
 
 
+def test_additions_of_zero():
+    def cost(name, first):
+        builder = Builder()
+        x, zero = builder.input("x", WORD), builder.const(0, WORD)
+        builder.output("y", builder.op(name, *((zero, x) if first else (x, zero))))
+        return estimate(builder.build(), "vu9p", 200.0).luts
+
+    assert cost("add", True) == cost("add", False) == cost("sub", False) == 0
+    assert cost("sub", True) > 0  # a negation
+
+
+def test_what_a_zero_multiplies_vanishes():
+    builder = Builder()
+    x, y = builder.input("x", WORD), builder.input("y", WORD)
+    heavy = builder.op("mul", x, y)
+    gone = builder.op("mul", heavy, builder.const(0, WORD))
+    builder.output("y", builder.op("add", gone, x))
+    cost = estimate(builder.build(), "vu9p", 200.0)
+    assert (cost.luts, cost.dsps, cost.latency_cycles) == (0, 0, 0)
+
+
 def test_bits_that_wrapping_drops_are_not_computed():
     builder = Builder()
     a, b = builder.input("a", Fixed(16, 16)), builder.input("b", Fixed(16, 16))

@@ -60,29 +60,34 @@ def test_dense_dsps(dense):
 @needs_dense
 def test_dense_luts(dense):
     errors = relative(dense, "luts", "LUT")
-    assert np.mean(errors) <= 0.04
+    assert np.mean(errors) <= 0.03
     assert max(errors) <= 0.06
 
 
 @needs_dense
 def test_dense_ffs(dense):
-    assert np.mean(relative(dense, "ffs", "FF")) <= 0.12
+    assert np.mean(relative(dense, "ffs", "FF")) <= 0.08
 
 
 @needs_dense
 def test_dense_cycles(dense):
     off = [abs(cost.latency_cycles - int(row["latency_cycles"])) for cost, row in dense]
-    assert max(off) <= 2
-    assert np.mean(np.array(off) <= 1) >= 0.9
+    assert max(off) <= 1
+    assert np.mean(off) <= 0.5
     assert all(int(row["ii_cycles"]) == cost.ii_cycles for cost, row in dense)
 
 
+def covered(cost, metric, value):
+    """Whether a reported number lies within the band of the estimate."""
+    guess = getattr(cost, metric)
+    return abs(guess - value) <= cost.bands[metric].half_width(guess)
+
+
 @needs_dense
-def test_dense_reports_lie_inside_the_bands(dense):
-    for cost, row in dense:
-        for metric, column in (("luts", "LUT"), ("latency_cycles", "latency_cycles")):
-            value = getattr(cost, metric)
-            assert abs(value - int(row[column])) <= cost.bands[metric].half_width(value)
+@pytest.mark.parametrize("metric", ["luts", "dsps", "ffs", "latency_cycles"])
+def test_bands_cover_nine_of_ten_networks(dense, metric):
+    column = {"luts": "LUT", "dsps": "DSP", "ffs": "FF"}.get(metric, metric)
+    assert np.mean([covered(c, metric, int(r[column])) for c, r in dense]) >= 0.88
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +104,7 @@ def test_expression_cycles(expressions):
     off = [abs(c.latency_cycles - r["csynth"]["latency_cycles_max"]) for c, r in expressions]
     assert len(off) == 23
     assert max(off) <= 2
-    assert np.mean(off) <= 0.75
+    assert np.mean(off) <= 0.6
 
 
 @needs_symbolic
@@ -109,3 +114,10 @@ def test_expression_resources(expressions):
     assert np.mean(luts) <= 0.25
     assert np.mean(dsps) <= 0.25
     assert all(c.brams == r["csynth"]["BRAM"] for c, r in expressions)
+
+
+@needs_symbolic
+@pytest.mark.parametrize("metric", ["luts", "dsps", "latency_cycles"])
+def test_bands_cover_nine_of_ten_expressions(expressions, metric):
+    column = {"luts": "LUT", "dsps": "DSP", "latency_cycles": "latency_cycles_max"}[metric]
+    assert np.mean([covered(c, metric, r["csynth"][column]) for c, r in expressions]) >= 0.9

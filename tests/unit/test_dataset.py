@@ -125,6 +125,13 @@ def test_arrays_are_copied_and_digest_follows_contents():
     assert data.digest != from_arrays(x, y).digest
 
 
+def test_feature_names_fit_into_formulas(tmp_path):
+    write_csv(tmp_path / "a.csv", "pT [GeV],2nd,Δη,label")
+    assert load(DatasetSpec(source="a.csv"), tmp_path).features == ("pT_GeV", "x2nd", "Δη")
+    chosen = DatasetSpec(source="a.csv", features=("pT [GeV]",))  # chosen as the file names it
+    assert load(chosen, tmp_path).features == ("pT_GeV",)
+
+
 def test_large_csv_in_seconds(tmp_path):
     rng = np.random.default_rng(1)
     rows = [",".join(map(str, r)) for r in rng.normal(size=(20_000, 16)).round(6).tolist()]
@@ -176,6 +183,8 @@ def test_csv_rows(tmp_path, row, text, expected):
     [
         ("pt,pt,mass,label", "two features are named 'pt'"),
         ("pt,,mass,label", "column 2 has no name"),
+        ("p t,p-t,mass,label", "features 'p t' and 'p-t' are both 'p_t' in formulas"),
+        ("pt,[],mass,label", "feature name '[]' has no letters or digits"),
         ("pt,eta,label,label", "two columns are named 'label'"),
     ],
 )
@@ -242,6 +251,8 @@ X, Y = arrays()
         (damaged(class_names=np.array(["a"])), "labels are 0..1, but 1 class names need 0..0"),
         (damaged(class_names=np.array(["a", "b", "c"])), "class 'c' has 0 events"),
         (damaged(class_names=np.array(["a", "a"])), "class names must differ"),
+        (damaged(class_names=np.array(["a", "b;c"])), "class name 'b;c' cannot name an output"),
+        (damaged(class_names=np.array(["a", ""])), "class name '' cannot name an output"),
         (damaged(labels=np.zeros(ROWS, dtype=int)), "every event is of class '0'"),
         (damaged(labels=np.arange(ROWS)), "class '0' has 1 events, of 40 classes"),
     ],

@@ -17,7 +17,10 @@ GENES = {
 def cost(genes):
     """Two objectives in conflict; tanh and norm are only worse."""
     penalty = (genes["activation"] == "tanh") + genes["norm"]
-    return (1 / (genes["width"] * genes["bits"]) + penalty, genes["width"] * genes["bits"] + penalty)
+    return (
+        1 / (genes["width"] * genes["bits"]) + penalty,
+        genes["width"] * genes["bits"] + penalty,
+    )
 
 
 def run(seed, generations, told=cost):

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from nacsr.cost import operator_costs
 from nacsr.errors import DataError, ToolError
 from nacsr.fixed import Fixed, Rounding
 from nacsr.frontends.symbolic import pysr
-from nacsr.frontends.symbolic.engine import Config
+from nacsr.frontends.symbolic.engine import Config, search
 from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate
 from nacsr.luts import LutFunc, lut_functions
 
@@ -276,6 +277,16 @@ def test_price_by_hand():
     assert pysr.price(Num(3.0), COSTS, 4.375) == (1, 0, 0)
     table = Call("tanh", (x,))  # a table takes a period of its own
     assert pysr.price(table, COSTS, 4.375) == (2, sub.luts + COSTS["lut"].luts, 0)
+
+
+def test_price_is_that_of_the_embedded_engine():
+    """Both engines' formulas compete on one front, so both must be priced alike."""
+    z, y = events(200)
+    config = replace(CONFIG, evaluations=1_500, rows=200, max_size=20)
+    front = search(z, y, NAMES, config, COSTS, LUTS, seed=1)
+    assert len(front) > 5
+    for s in front:
+        assert pysr.price(s.expr, COSTS, config.period_ns) == (s.cycles, s.luts, s.dsps)
 
 
 @pytest.mark.julia

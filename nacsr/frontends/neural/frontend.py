@@ -16,7 +16,14 @@ from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
 from nacsr.frontends.neural import qat
 from nacsr.frontends.neural.lower import from_brevitas, network
 from nacsr.frontends.neural.space import Mlp, decode, genes
-from nacsr.frontends.neural.train import Rows, lowered, plan, train_float, train_quantised
+from nacsr.frontends.neural.train import (
+    Rows,
+    lowered,
+    plan,
+    train_float,
+    train_quantised,
+    useful_steps,
+)
 from nacsr.frontends.stem import scores
 from nacsr.ir import Graph
 from nacsr.measure import Measurement, tool_name
@@ -173,14 +180,16 @@ def _rows(problem: Problem) -> Rows:
     return Rows.of(problem.train_values(), problem.train_labels, len(problem.classes))
 
 
-def _steps(job: Job) -> tuple[int, int]:
+def _steps(job: Job, events: int) -> tuple[int, int]:
     """Float and quantised steps of a training."""
-    first = round(int(job.payload["steps"]) * FLOAT_SHARE)
-    return first, int(job.payload["steps"]) - first
+    steps = useful_steps(int(job.payload["steps"]), events)
+    first = round(steps * FLOAT_SHARE)
+    return first, steps - first
 
 
 def _search(mlp: Mlp, problem: Problem, job: Job) -> Graph:
-    rows, generator, (first, second) = _rows(problem), _generator(job), _steps(job)
+    rows, generator = _rows(problem), _generator(job)
+    first, second = _steps(job, len(rows.x))
     layers = train_float(mlp, rows, first, generator)
     types = plan(mlp, layers, rows.x)
     layers = train_quantised(types, layers, rows, second, generator)
@@ -188,7 +197,8 @@ def _search(mlp: Mlp, problem: Problem, job: Job) -> Graph:
 
 
 def _final(mlp: Mlp, problem: Problem, job: Job) -> Graph:
-    rows, generator, (first, second) = _rows(problem), _generator(job), _steps(job)
+    rows, generator = _rows(problem), _generator(job)
+    first, second = _steps(job, len(rows.x))
     layers = train_float(mlp, rows, first, generator)
     module = qat.build(plan(mlp, layers, rows.x), layers)
     qat.finetune(module, rows, second, generator)

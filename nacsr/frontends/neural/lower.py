@@ -180,7 +180,7 @@ def _unsupported(where: str, layer: Any) -> str:
     from torch import nn
 
     remedy = "use QuantIdentity, QuantLinear and QuantReLU"
-    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+    if isinstance(layer, nn.BatchNorm1d):
         remedy = "fold the BatchNorm into the dense layer before it (QuantLinear.merge_bn_in)"
     elif isinstance(layer, nn.Linear):
         remedy = "its weights are not quantised; use QuantLinear"
@@ -224,14 +224,16 @@ def _affine(where: str, layer: Any, scale: float | None) -> Affine:
 
 
 def _quant_bias(where: str, layer: Any, weight_scale: Any, scale: float | None) -> Any:
+    from brevitas.quant_tensor import IntQuantTensor
+
     if not layer.bias_quant.requires_input_scale:
         return layer.quant_bias()
     if scale is None:
         msg = f"{where}: the scale of its bias comes from its input, which is not quantised"
         raise GraphError(msg)
     grid = (weight_scale * scale).view(-1)
-    value, *rest = layer.bias_quant.tensor_quant(layer.bias, grid)
-    return layer.bias_quant.create_quant_tensor((value, *rest))
+    parts = layer.bias_quant.tensor_quant(layer.bias, grid)
+    return IntQuantTensor(*parts, signed=layer.bias_quant.is_signed, training=False)
 
 
 def _parameter(where: str, what: str, tensor: Any) -> tuple[Raw, Fixed]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import torch
 
 BATCH = 1024
+EPOCHS = 120
+"""No event is trained on more often: beyond, small sets are only learnt by heart."""
 CALIBRATION = 4096
 """Training events that BatchNorm statistics and activation ranges are taken from."""
 FLOAT_RATE = 1e-2
@@ -253,6 +255,11 @@ def lowered(plan: Plan, layers: Layers) -> list[Step]:
         w = w_type.quantize(weight.numpy().T)
         steps += [plan.inputs[k], Affine(w, w_type, b_type.quantize(bias.numpy()), b_type)]
     return steps
+
+
+def useful_steps(steps: int, events: int) -> int:
+    """A budget of steps, cut where every event has been seen ``EPOCHS`` times."""
+    return min(steps, math.ceil(EPOCHS * events / min(BATCH, events)))
 
 
 def fit(

@@ -72,7 +72,7 @@ def julia() -> str:
         ToolError: if there is none.
     """
     try:
-        done = _python(["-c", "from juliacall import Main; print(Main.VERSION)"], PROBE_S)
+        done = _python(["-c", "from juliacall import Main; print(Main.VERSION)"], PROBE_S, fetch=False)
     except subprocess.TimeoutExpired:
         msg = f"Julia did not start within {PROBE_S:.0f} s; use engine: embedded"
         raise ToolError(msg) from None
@@ -83,9 +83,8 @@ def julia() -> str:
 
 def _no_julia(output: str) -> str:
     return (
-        f"Julia was not found ({_last_line(output)}); PySR fetches it by itself at its first "
-        "import where there is internet: run python -c 'import pysr' there once, or use "
-        "engine: embedded"
+        f"Julia was not found ({_last_line(output)}); PySR fetches it by itself when a study "
+        "with engine: pysr starts where there is internet; use engine: embedded here"
     )
 
 
@@ -119,7 +118,7 @@ def search(
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         np.savez(folder / "data.npz", z=z[rows], y=y[rows])
-        done = _python(["-m", WORKER, place], None)
+        done = _python(["-m", WORKER, place], None, fetch=True)
         if done.returncode == NO_JULIA:
             raise ToolError(_no_julia(done.stderr))
         hall = folder / "run" / "hall_of_fame.csv"
@@ -253,11 +252,13 @@ def _cost(node: Var | Call, costs: Mapping[str, OperatorCost]) -> OperatorCost |
     return costs.get(node.op, costs["lut"])
 
 
-def _python(arguments: Sequence[str], timeout_s: float | None) -> subprocess.CompletedProcess[str]:
-    """Run this Python with PySR allowed to find Julia, not to download it."""
+def _python(
+    arguments: Sequence[str], timeout_s: float | None, *, fetch: bool
+) -> subprocess.CompletedProcess[str]:
+    """Run this Python; ``fetch``: PySR may download Julia, besides finding it."""
     return subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, "PYTHON_JULIAPKG_OFFLINE": "yes"},
+        env=os.environ if fetch else {**os.environ, "PYTHON_JULIAPKG_OFFLINE": "yes"},
         capture_output=True,
         text=True,
         timeout=timeout_s,

@@ -35,7 +35,8 @@ _LATEX: Mapping[str, str] = {
 def to_text(expr: Expr, digits: int | None = None) -> str:
     """The formula in infix form; ``parse`` reads it back to the same tree.
 
-    With ``digits`` the constants are rounded to so many significant digits, for people.
+    With ``digits`` it is for people: constants are rounded to so many significant digits, and
+    sums lose the parentheses that only say in which order they are added.
     """
     return _text(expr, digits)[0]
 
@@ -57,6 +58,8 @@ def _text(expr: Expr, digits: int | None) -> tuple[str, int]:
     if expr.op in _INFIX:
         sign, strength = _INFIX[expr.op]
         gap = "" if sign in "*/" else " "
+        if digits is not None and expr.op == "add":
+            return _plain_sum(args[0], args[1][0]), strength
         right = _wrap(args[1], strength + 1, args[1][0].startswith("-"))
         return f"{_wrap(args[0], strength)}{gap}{sign}{gap}{right}", strength
     if expr.op in _POWERS:
@@ -65,6 +68,12 @@ def _text(expr: Expr, digits: int | None) -> tuple[str, int]:
     if expr.op == "neg" and not isinstance(expr.args[0], Num):
         return f"-{_wrap(args[0], PREFIX, args[0][0].startswith('-'))}", PREFIX
     return f"{expr.op}({', '.join(text for text, _ in args)})", _ATOM
+
+
+def _plain_sum(left: tuple[str, int], right: str) -> str:
+    """``a + (-b + c)`` as people write it, ``a - b + c``: equal, though not the same tree."""
+    start = _wrap(left, INFIX["+"][1])
+    return f"{start} - {right[1:]}" if right.startswith("-") else f"{start} + {right}"
 
 
 def _wrap(part: tuple[str, int], least: int, anyway: bool = False) -> str:

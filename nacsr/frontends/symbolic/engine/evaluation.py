@@ -140,13 +140,14 @@ class Evaluator:
         if columns is None:  # it was evaluated on these rows before
             return self.target
         prediction: Column = individual.weights.astype(np.float32) @ columns
-        return self.target - prediction
+        rest: Column = self.target - prediction
+        return rest
 
     def fit(self, columns: Column) -> tuple[NDArray[np.float64], float]:
         """Least-squares weights of standardised columns and the loss they leave."""
         gram = (columns @ columns.T).astype(np.float64) / self.rows
         moment = (columns @ self.target).astype(np.float64) / self.rows
-        weights = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), moment)
+        weights: NDArray[np.float64] = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), moment)
         return weights, float(1 - 2 * weights @ moment + weights @ gram @ weights)
 
     def assess(self, terms: Sequence[Tree]) -> Individual | None:

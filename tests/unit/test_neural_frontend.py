@@ -1,0 +1,229 @@
+"""The network family: deterministic, resumable by replay, failures recorded, finalists designs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nacsr.data.words import derive_features, fit_scaling, to_words
+from nacsr.errors import GraphError, SpecError
+from nacsr.fixed import Fixed
+from nacsr.frontends.base import Job, Problem
+from nacsr.frontends.neural import frontend, qat
+from nacsr.frontends.neural.frontend import NeuralFrontend, spread
+from nacsr.frontends.stem import scores
+from nacsr.metrics import accuracy
+from nacsr.spec import BUDGETS, NetworkSpec
+from nacsr.targets import target
+
+SPEC = NetworkSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,))
+BUDGET = replace(
+    BUDGETS["quick"], population=6, generations=3, search_steps=20, finalists=3, final_steps=30
+)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(900, 4)) * [1, 10, 0.1, 100] + [0, 5, 1, -30]
+    y = (x[:, 0] * 10 + x[:, 1] > 5).astype(np.int64) + (x[:, 2] > 1)
+    features = derive_features(x[:600], ["a", "b", "c", "d"])
+    words = to_words(x, features)
+    return Problem(
+        features=features,
+        classes=("none", "one", "both"),
+        scaling=fit_scaling(words[:600], features),
+        train_words=words[:600],
+        train_labels=y[:600],
+        validation_words=words[600:],
+        validation_labels=y[600:],
+        target="vu13p",
+        clock_mhz=200.0,
+        precision=Fixed(16, 6),
+        digest="events",
+    )
+
+
+def search(problem, seed=1, known=None, spec=SPEC, run=NeuralFrontend.run):
+    """Batches of (jobs, outcomes); jobs in ``known`` are replayed, not run."""
+    known = known or {}
+    front = NeuralFrontend(problem, spec, BUDGET, seed)
+    batches = []
+    while jobs := front.ask():
+        outcomes = [known.get(job.key) or run(job, problem) for job in jobs]
+        front.tell(jobs, outcomes)
+        batches.append((jobs, outcomes))
+    return batches
+
+
+@pytest.fixture(scope="module")
+def batches(problem):
+    return search(problem)
+
+
+def fingerprint(batches):
+    return [
+        [(f.candidate, f.measurements, str(f.graph)) for o in outcomes for f in o.found]
+        for _, outcomes in batches
+    ]
+
+
+def test_the_same_seed_finds_the_same(problem, batches):
+    assert fingerprint(search(problem)) == fingerprint(batches)
+
+
+def test_another_seed_finds_others(problem, batches):
+    other = search(problem, seed=2, run=lambda job, _: outcome_of(job, [0.5, 1.0, 1.0]))
+    assert other[0][0] != batches[0][0]
+
+
+def test_a_replayed_study_asks_for_the_same_jobs(problem, batches):
+    known = {
+        job.key: outcome
+        for jobs, outcomes in batches[:-1]
+        for job, outcome in zip(jobs, outcomes, strict=True)
+    }
+    again = search(problem, known=known)
+    assert [[j.key for j in jobs] for jobs, _ in again] == [
+        [j.key for j in jobs] for jobs, _ in batches
+    ]
+    assert fingerprint(again[-1:]) == fingerprint(batches[-1:])
+
+
+def test_no_network_is_trained_twice(batches):
+    keys = [job.key for jobs, _ in batches for job in jobs]
+    assert len(set(keys)) == len(keys)
+    ids = [o.found[0].candidate.id for _, outcomes in batches for o in outcomes]
+    assert len(set(ids)) == len(ids)
+
+
+def test_payloads_and_results_are_json(batches):
+    for jobs, outcomes in batches:
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            assert json.loads(json.dumps(job.payload)) == job.payload
+            assert json.loads(json.dumps(outcome.result)) == outcome.result
+            genotype = outcome.found[0].candidate.genotype
+            assert json.loads(json.dumps(genotype)) == genotype
+
+
+def test_short_trainings_are_no_designs(batches):
+    for jobs, outcomes in batches[:-1]:
+        assert {job.kind for job in jobs} == {"search"}
+        for outcome in outcomes:
+            (found,) = outcome.found
+            assert found.graph is None
+            assert found.candidate.genotype["training"] == "search"
+
+
+def test_finalists_are_designs_with_a_parent_on_the_front(problem, batches):
+    parents = {o.found[0].candidate.id for _, outcomes in batches[:-1] for o in outcomes}
+    jobs, outcomes = batches[-1]
+    assert {job.kind for job in jobs} == {"final"}
+    assert 1 <= len(jobs) <= BUDGET.finalists
+    for outcome in outcomes:
+        (found,) = outcome.found
+        assert found.candidate.reason == ""
+        assert found.candidate.genotype["training"] == "brevitas"
+        assert set(found.candidate.parents) <= parents
+        assert len(found.candidate.parents) == 1
+        raw = scores(found.graph, problem.features, problem.validation_words)
+        value = {m.metric: m for m in found.measurements}
+        assert value["accuracy"].value == accuracy(raw, problem.validation_labels)[0]
+        assert (value["accuracy"].method, value["accuracy"].stage) == ("interpreter", "validation")
+        assert (value["luts"].method, value["luts"].stage) == ("analytic", "csynth")
+        assert {m.digest for m in found.measurements} == {found.graph.digest}
+
+
+def test_networks_learn(problem, batches):
+    short = batches[-1][0][0]
+    job = replace(short, payload={**short.payload, "steps": 300})
+    outcome = NeuralFrontend.run(job, problem)
+    largest = np.bincount(problem.validation_labels).max() / len(problem.validation_labels)
+    assert largest < 0.55
+    assert 1 - outcome.result["objectives"][0] > 0.8
+
+
+def test_objectives_weigh_a_dsp_by_the_target(problem):
+    device = target("vu13p")
+    fields = ("accuracy", "luts", "dsps", "latency_cycles")
+    measured = [
+        frontend.Measurement(name, value, "analytic", "csynth", "", "", "")
+        for name, value in zip(fields, (0.75, 100.0, 2.0, 4.0), strict=True)
+    ]
+    area = 100 + 2 * device.luts / device.dsps
+    assert frontend._objectives(measured, problem) == [0.25, area, 4.0]
+
+
+def outcome_of(job, objectives):
+    candidate = frontend.Candidate("network", dict(job.payload["mlp"]), 1, "")
+    return frontend.Outcome({"objectives": objectives}, found=(frontend.Found(candidate),))
+
+
+def test_a_failed_training_is_recorded_and_bred_out(problem, monkeypatch):
+    def fails(mlp, *_):
+        msg = "training diverged: the loss is nan at step 3 of 12"
+        raise GraphError(msg)
+
+    monkeypatch.setattr(frontend, "_search", fails)
+    job = NeuralFrontend(problem, SPEC, BUDGET, 1).ask()[0]
+    outcome = NeuralFrontend.run(job, problem)
+    (found,) = outcome.found
+    assert "diverged" in found.candidate.reason
+    assert found.measurements == ()
+    assert found.graph is None
+    assert outcome.result == {"objectives": None}
+
+
+def test_only_successes_become_finalists(problem):
+    def told(job, _):
+        wide = job.payload["mlp"]["widths"] == [8]
+        return outcome_of(job, [0.5, 1.0, 1.0] if wide else None)
+
+    assert all(job.payload["mlp"]["widths"] == [8] for job in search(problem, run=told)[-1][0])
+
+
+def test_a_study_whose_networks_all_fail_ends(problem):
+    batches = search(problem, run=lambda job, _: outcome_of(job, None))
+    assert {job.kind for jobs, _ in batches for job in jobs} == {"search"}
+
+
+def test_a_space_of_one_network_ends(problem):
+    spec = NetworkSpec(
+        depth=(1,), widths=(4,), batchnorm=(False,), weight_bits=(4,), activation_bits=(6,)
+    )
+    batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, [0.5, 1.0, 1.0]))
+    assert [[job.kind for job in jobs] for jobs, _ in batches] == [["search"], ["final"]]
+
+
+def test_a_design_that_differs_from_brevitas_fails(problem, batches, monkeypatch):
+    exact = qat.outputs
+
+    def off_by_one_step(module, values):
+        found = exact(module, values)
+        found[0, 0] += 2.0**-20
+        return found
+
+    monkeypatch.setattr(qat, "outputs", off_by_one_step)
+    outcome = NeuralFrontend.run(batches[-1][0][0], problem)
+    assert "differs from Brevitas in 1 of" in outcome.found[0].candidate.reason
+
+
+def test_a_space_that_cannot_be_lowered_is_refused_at_once(problem):
+    with pytest.raises(SpecError, match="'tanh' is not offered"):
+        NeuralFrontend(problem, NetworkSpec(activations=("tanh",)), BUDGET, 1)
+
+
+def test_spread_takes_both_ends_of_the_front():
+    points = np.array([[0.5, 1.0], [0.1, 9.0], [0.3, 4.0], [0.2, 5.0], [0.4, 2.0], [0.5, 9.0]])
+    assert spread(points, 3) == [1, 2, 0]
+    assert spread(points, 2) == [1, 0]
+    assert spread(points, 9) == [1, 3, 2, 4, 0]
+    assert spread(points[:0], 3) == []
+
+
+def test_the_job_key_covers_the_steps(problem):
+    longer = replace(BUDGET, search_steps=40)
+    keys = [{j.key for j in NeuralFrontend(problem, SPEC, b, 1).ask()} for b in (BUDGET, longer)]
+    assert not keys[0] & keys[1]
+    assert isinstance(NeuralFrontend(problem, SPEC, BUDGET, 1).ask()[0], Job)
