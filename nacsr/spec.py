@@ -59,7 +59,7 @@ class Budget:
 
 BUDGETS: Mapping[str, Budget] = {
     "quick": Budget(2_000, 1, 1_500, 4, 6, 2, 60, 2, 150),
-    "default": Budget(20_000, 1, 5_000, 12, 12, 5, 300, 6, 1_500),
+    "default": Budget(20_000, 1, 5_000, 12, 16, 6, 400, 8, 3_000),
     "thorough": Budget(200_000, 3, 10_000, 24, 24, 20, 600, 12, 12_000),
 }
 

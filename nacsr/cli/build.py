@@ -78,6 +78,8 @@ def verify(
         )
         if result.mismatches:
             typer.echo(result.first)
+        if result.edited:
+            typer.echo(f"Edited since it was emitted: {', '.join(result.edited)}")
     if result.mismatches:
         raise typer.Exit(1)
 

@@ -38,7 +38,7 @@ FLOWS: Mapping[str, Flow] = {
     "hls4ml": Flow("an hls4ml project, io_parallel, latency strategy, reuse factor 1", _hls4ml),
 }
 
-_LAYERED = frozenset({"input", "const", "sub", "mul", "cast", "dense", "relu"})
+_LAYERED = frozenset({"input", "const", "sub", "mul", "cast", "dense", "relu", "lut"})
 
 
 def default_flow(graph: Graph) -> str:

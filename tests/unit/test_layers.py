@@ -20,7 +20,7 @@ FLOORS = {
     "targets": 1,
     "measure": 2,
     "metrics": 2,
-    "spec": 2,
+    "spec": 3,
     "luts": 3,
     "ir": 3,
     "tools": 3,

@@ -137,7 +137,7 @@ def test_finalists_are_designs_with_a_parent_on_the_front(problem, batches):
 
 def test_networks_learn(problem, batches):
     short = batches[-1][0][0]
-    job = replace(short, payload={**short.payload, "steps": 300})
+    job = replace(short, payload={**short.payload, "steps": 600})
     outcome = NeuralFrontend.run(job, problem)
     largest = np.bincount(problem.validation_labels).max() / len(problem.validation_labels)
     assert largest < 0.55

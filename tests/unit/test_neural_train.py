@@ -14,6 +14,7 @@ from nacsr.frontends.neural.train import (
     _fold,
     _initial,
     _quantise,
+    batch_size,
     lowered,
     plan,
     quantised_forward,
@@ -141,7 +142,10 @@ def test_divergence_is_an_error_with_the_step():
         train_float(Mlp((8,)), events, 20, generator())
 
 
-def test_steps_are_the_budget_until_events_repeat_too_often():
-    assert useful_steps(3_000, 93_000) == 3_000
-    assert useful_steps(3_000, 6_000) == 704  # 120 times 6,000 events in batches of 1,024
-    assert useful_steps(3_000, 100) == 120  # whole batches
+@pytest.mark.parametrize(
+    ("events", "batch", "steps"),
+    [(93_000, 1_024, 5_000), (6_000, 256, 2_813), (600, 32, 2_250), (20, 20, 120)],
+)
+def test_small_sets_get_small_batches_and_a_limit(events, batch, steps):
+    assert batch_size(events) == batch
+    assert useful_steps(5_000, events) == steps  # no event is seen more than 120 times

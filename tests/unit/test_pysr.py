@@ -162,7 +162,7 @@ def test_contract_with_the_real_pysr(fake_julia):
 
 
 def test_nothing_fits(monkeypatch):
-    def run(arguments, timeout_s):
+    def run(arguments, timeout_s, fetch):
         folder = Path(arguments[-1]) / "run"
         folder.mkdir()
         (folder / "hall_of_fame.csv").write_text('Complexity,Loss,Equation\n3,1.0,"x1 * 1.0e6"\n')
@@ -194,7 +194,7 @@ def test_without_julia(monkeypatch, tmp_path):
             ask()
         message = str(caught.value)
         assert message.startswith("Julia was not found (Exception: could not find Julia); PySR")
-        assert message.endswith("or use engine: embedded")
+        assert message.endswith("use engine: embedded here")
         assert "\n" not in message
 
 

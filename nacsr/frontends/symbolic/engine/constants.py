@@ -30,7 +30,7 @@ def places(terms: Sequence[Tree]) -> list[Place]:
 
 
 def moved(terms: Sequence[Tree], found: Sequence[Place], steps: Sequence[float]) -> list[Tree]:
-    """The terms with a step added to each of some constants."""
+    """The terms with a step added to each of some constants, snapped to cheap values."""
     changed = [list(t) for t in terms]
     for (i, j), step in zip(found, steps, strict=True):
         changed[i][j] = snap(float(changed[i][j]) + step)
@@ -63,8 +63,9 @@ def _gradient(evaluator: Evaluator, start: Individual, found: Sequence[Place]) -
     rows = []
     for i, j in found:
         evaluator.evaluations += 1
-        (tree,) = moved([start.terms[i]], [(0, j)], [STEP])
-        here, there = evaluator.term(start.terms[i]), evaluator.column(tree)
+        tree = start.terms[i]
+        beside = (*tree[:j], float(tree[j]) + STEP, *tree[j + 1 :])
+        here, there = evaluator.term(tree), evaluator.column(beside)
         if here is None or there is None:
             return None
         shift = there - here.column * np.float32(here.spread) - np.float32(here.mean)

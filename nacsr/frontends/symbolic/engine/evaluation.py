@@ -82,6 +82,7 @@ class Evaluator:
         self.rows = inputs.shape[1]
         self.mean, self.variance = float(target.mean()), float(target.var()) or 1.0
         self.target = ((target - self.mean) / np.sqrt(self.variance)).astype(np.float32)
+        self.power = float(np.mean(self.target**2))  # 1, or 0 for a target that is constant
         self.evaluations = 0
         self._apply = {o: OPERATORS[o].apply for o in grammar.operators} | dict(functions)
         self._cached = max(CACHE_BYTES // (4 * self.rows), 16)
@@ -148,7 +149,7 @@ class Evaluator:
         gram = (columns @ columns.T).astype(np.float64) / self.rows
         moment = (columns @ self.target).astype(np.float64) / self.rows
         weights: NDArray[np.float64] = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), moment)
-        return weights, float(1 - 2 * weights @ moment + weights @ gram @ weights)
+        return weights, float(self.power - 2 * weights @ moment + weights @ gram @ weights)
 
     def assess(self, terms: Sequence[Tree]) -> Individual | None:
         """Fit and cost a set of terms; None if one is not usable. Counts as one evaluation."""

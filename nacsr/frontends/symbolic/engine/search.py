@@ -121,8 +121,9 @@ def _evolve(evaluator: Evaluator, config: Config, rng: np.random.Generator) -> l
         raise DataError(msg)
     vary = Variation(evaluator, library, config.max_size, rng)
     pool: list[Individual | None] = []
-    while len(pool) < config.population and evaluator.evaluations < config.evaluations:
-        pool += [evaluator.assess(terms) for terms in vary.greedy()]
+    for _ in range(config.population):  # a path may be empty
+        if len(pool) < config.population and evaluator.evaluations < config.evaluations:
+            pool += [evaluator.assess(terms) for terms in vary.greedy()]
     population = _select(pool, config)
     while evaluator.evaluations < config.evaluations:
         children: list[Individual | None] = []
