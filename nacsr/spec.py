@@ -58,8 +58,8 @@ class Budget:
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "quick": Budget(2_000, 1, 1_500, 4, 6, 2, 60, 2, 150),
-    "default": Budget(20_000, 1, 5_000, 12, 16, 6, 400, 8, 3_000),
+    "quick": Budget(2_000, 1, 1_500, 4, 6, 2, 150, 2, 800),
+    "default": Budget(20_000, 1, 5_000, 18, 16, 6, 400, 8, 3_000),
     "thorough": Budget(200_000, 3, 10_000, 24, 24, 20, 600, 12, 12_000),
 }
 
@@ -132,9 +132,13 @@ class ExpressionSpec(Section):
         "add",
         "sub",
         "mul",
+        "min",
+        "max",
+        "abs",
+        "square",
     )
     functions: tuple[str, ...] = ("sin", "exp", "gauss", "tanh")
-    max_size: Annotated[int, Field(ge=3, le=200)] = 30
+    max_size: Annotated[int, Field(ge=3, le=200)] = 60
     max_cycles: Annotated[int, Field(ge=1)] = 12
 
     @field_validator("operators")

@@ -222,6 +222,13 @@ def test_spread_takes_both_ends_of_the_front():
     assert spread(points[:0], 3) == []
 
 
+def test_spread_keeps_the_cheapest_where_the_third_objective_bends_the_front():
+    points = np.array([[0.1, 9.0, 9.0], [0.2, 1.0, 5.0], [0.3, 3.0, 4.0], [0.4, 4.0, 1.0]])
+    assert spread(points, 1) == [0]
+    assert spread(points, 2) == [0, 1]
+    assert spread(points, 3) == [0, 1, 2]
+
+
 def test_the_job_key_covers_the_steps(problem):
     longer = replace(BUDGET, search_steps=40)
     keys = [{j.key for j in NeuralFrontend(problem, SPEC, b, 1).ask()} for b in (BUDGET, longer)]

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nacsr.cost import estimate
 from nacsr.errors import GraphError, NacsrError
@@ -140,14 +141,19 @@ class NeuralFrontend:
         return Outcome({"objectives": _objectives(measured, problem)}, found=(found,))
 
 
-def spread(points: np.ndarray[Any, np.dtype[np.float64]], count: int) -> list[int]:
+def spread(points: NDArray[np.float64], count: int) -> list[int]:
     """Indices of ``count`` points of the front, from the best first objective to the worst.
 
-    Both ends are among them, the others lie evenly between by rank.
+    The best of the first objective and (if there is room for two) of the second are among
+    them, the others lie evenly over the front by rank.
     """
     front = np.flatnonzero(nondominated(points))
     order = front[np.lexsort(points[front].T[::-1])]
-    picks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    picks = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int).tolist()
+    if len(picks) > 1:
+        cheapest = int(np.argmin(points[order, 1]))
+        if cheapest not in picks:
+            picks = sorted([*picks[:-1], cheapest])
     return [int(order[i]) for i in picks]
 
 

@@ -148,9 +148,7 @@ def _dsp_luts(problem: Problem) -> float:
     return chip.luts / chip.dsps
 
 
-def _search(
-    p: Mapping[str, Any], problem: Problem, engine: Callable[..., list[Scored]]
-) -> Outcome:
+def _search(p: Mapping[str, Any], problem: Problem, engine: Callable[..., list[Scored]]) -> Outcome:
     """One expression front, for one class against the rest."""
     precision, luts = Fixed.parse(p["precision"]), lut_functions()
     config = Config(

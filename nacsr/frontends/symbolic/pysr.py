@@ -72,7 +72,9 @@ def julia() -> str:
         ToolError: if there is none.
     """
     try:
-        done = _python(["-c", "from juliacall import Main; print(Main.VERSION)"], PROBE_S, fetch=False)
+        done = _python(
+            ["-c", "from juliacall import Main; print(Main.VERSION)"], PROBE_S, fetch=False
+        )
     except subprocess.TimeoutExpired:
         msg = f"Julia did not start within {PROBE_S:.0f} s; use engine: embedded"
         raise ToolError(msg) from None

@@ -81,7 +81,7 @@ class Evaluator:
         self.grammar, self.hardware, self.reach = grammar, hardware, reach
         self.rows = inputs.shape[1]
         self.mean, self.variance = float(target.mean()), float(target.var()) or 1.0
-        self.target = ((target - self.mean) / np.sqrt(self.variance)).astype(np.float32)
+        self.target: Column = ((target - self.mean) / np.sqrt(self.variance)).astype(np.float32)
         self.power = float(np.mean(self.target**2))  # 1, or 0 for a target that is constant
         self.evaluations = 0
         self._apply = {o: OPERATORS[o].apply for o in grammar.operators} | dict(functions)
