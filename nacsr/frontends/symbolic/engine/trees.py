@@ -50,7 +50,7 @@ class Grammar:
     functions: tuple[str, ...]
     max_size: int
     max_depth: int
-    arity: Mapping[Symbol, int] = field(init=False, repr=False)
+    arity: Mapping[Symbol, int] = field(init=False)
 
     def __post_init__(self) -> None:
         arity: dict[Symbol, int] = {o: OPERATORS[o].arity for o in self.operators}
