@@ -10,10 +10,10 @@ from nacsr.archive import Archive, Entry
 from nacsr.compiler import Design, Setting
 from nacsr.emit import default_flow
 from nacsr.errors import NacsrError
-from nacsr.frontends.stem import scores
+from nacsr.frontends.stem import score_type, scores
 from nacsr.ir import Graph, parse
 from nacsr.measure import Measurement, tool_name
-from nacsr.metrics import accuracy, auc, auc_error
+from nacsr.metrics import accuracy, auc, auc_error, log_probabilities
 from nacsr.prepare import Prepared
 from nacsr.records import Candidate, Found, Job, Outcome
 from nacsr.spec import StudySpec
@@ -95,9 +95,10 @@ def test_measurements(graph: Graph, prepared: Prepared) -> tuple[Measurement, ..
     )
     value, error = accuracy(raw, labels)
     found = [bit_true("accuracy", value, error=error)]
+    logs = log_probabilities(score_type(graph).to_float(raw))
     for index, name in enumerate(problem.classes):
         mine = labels == index
-        area = auc(raw[:, index], mine)
+        area = auc(logs[:, index], mine)
         spread = auc_error(area, int(mine.sum()), int((~mine).sum()))
         found.append(bit_true("auc", area, error=spread, label=name))
     return tuple(found)

@@ -26,7 +26,11 @@ def tool_name() -> str:
 
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric("", True, "share of events classified correctly, bit-true"),
-    "auc": Metric("", True, "area under the ROC curve, one class against the rest"),
+    "auc": Metric(
+        "",
+        True,
+        "area under the ROC curve, one class against the rest, by softmax",
+    ),
     "luts": Metric("LUT", False, "look-up tables"),
     "dsps": Metric("DSP", False, "DSP48E2 blocks"),
     "ffs": Metric("FF", False, "flip-flops"),

@@ -21,12 +21,23 @@ def accuracy(scores: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[floa
     return p, float(np.sqrt(p * (1 - p) / len(labels)))
 
 
-def auc(score: NDArray[np.int64], positive: NDArray[np.bool_]) -> float:
+def log_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithm of the softmax over classes, shape (events, classes).
+
+    Scores of one event are only comparable with each other; probabilities are comparable
+    between events, which a ROC curve needs.
+    """
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    logs: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
+
+
+def auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     """Area under the ROC curve of one class against the rest; ties count half.
 
     The Mann-Whitney statistic (Hanley and McNeil, Radiology 143, 1982, 29).
 
-    >>> auc(np.array([1, 2, 3, 3]), np.array([False, False, True, False]))
+    >>> auc(np.array([1.0, 2, 3, 3]), np.array([False, False, True, False]))
     0.8333333333333334
     """
     _, place, counts = np.unique(score, return_inverse=True, return_counts=True)

@@ -79,6 +79,11 @@ def scores(graph: Graph, features: Sequence[Feature], words: Raw) -> Raw:
     """
     outputs = evaluate(graph, bind(graph, features, words))
     types = {name: graph.ops[i].type for name, i in graph.outputs}
-    common = hull(*types.values())
+    common = score_type(graph)
     columns = [align(outputs[name], types[name], common) for name, _ in graph.outputs]
     return np.concatenate([c.reshape(len(words), -1) for c in columns], axis=1)
+
+
+def score_type(graph: Graph) -> Fixed:
+    """The common scale of ``scores``: the smallest type that holds every output."""
+    return hull(*(graph.ops[i].type for _, i in graph.outputs))

@@ -57,6 +57,9 @@ def cells(row: Row, classes: Sequence[str]) -> list[str]:
 def notes(rows: Sequence[Row]) -> list[str]:
     """Provenance of the numbers above, a line each."""
     lines = ["wrong: output words of the emitted C++ that differ from the interpreter."]
+    lines.append(
+        "AUC: one class against the rest, by the softmax of the bit-true scores (off chip)."
+    )
     lines += [f"Hardware numbers: {said}." for said in sorted({r.hardware for r in rows})]
     lines += [
         f"Checked bit for bit: {said}." for said in sorted({r.verified for r in rows}) if said

@@ -1,0 +1,116 @@
+"""The IR: its text parses back, its intervals are true, and every mistake is named."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nacsr.errors import GraphError
+from nacsr.fixed import Fixed
+from nacsr.ir import OPS, Builder, Graph, evaluate, parse, verify
+from nacsr.ir.verify import ranges
+from nacsr.testing import graphs, words
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs())
+def test_text_parses_back(graph: Graph) -> None:
+    again = parse(str(graph))
+    assert again == graph
+    assert again.digest == graph.digest
+    verify(again)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(), st.integers(0, 99))
+def test_every_value_stays_in_its_interval_and_type(graph: Graph, seed: int) -> None:
+    # every op becomes an output, so that all values can be looked at
+    whole = Graph(graph.ops, tuple((f"v{i}", i) for i in range(len(graph.ops))))
+    values = evaluate(whole, words(whole, 50, seed))
+    for i, (low, high) in enumerate(ranges(graph)):
+        t = graph.ops[i].type
+        raw = values[f"v{i}"]
+        assert t.min_raw <= low <= raw.min()
+        assert raw.max() <= high <= t.max_raw
+
+
+@settings(max_examples=30, deadline=None)
+@given(graphs())
+def test_events_are_independent(graph: Graph) -> None:
+    inputs = words(graph, 20, 5)
+    whole = evaluate(graph, inputs)
+    one = evaluate(graph, {n: x[7:8] for n, x in inputs.items()})
+    for name in whole:
+        assert np.array_equal(whole[name][7:8], one[name])
+
+
+def mac() -> Graph:
+    b = Builder()
+    x, y = b.input("x", Fixed(16, 6)), b.input("y", Fixed(16, 6))
+    b.output("z", b.op("add", b.op("mul", x, y), b.op("mul", x, y)))
+    return b.build()
+
+
+def test_equal_ops_are_one_value() -> None:
+    assert [op.name for op in mac().ops] == ["input", "input", "mul", "add"]
+
+
+def test_widths_beyond_63_bits_are_refused_when_inferred() -> None:
+    b = Builder()
+    x = b.input("x", Fixed(32, 16))
+    with pytest.raises(GraphError, match=r"%1 mul: .* must be 1\.\.63 bits, not 64; cast"):
+        b.op("mul", x, x)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("fixed<32,12>", "fixed<31,12>"), "%2 mul: has type fixed<31,12>"),
+        (("mul(%0, %1)", "mul(%0, %3)"), "%2 mul: an argument must be an earlier value"),
+        (("mul(%0, %1)", "mull(%0, %1)"), "%2 mull: unknown op"),
+        (("mul(%0, %1)", "mul(%0)"), "%2 mul: takes 2 argument"),
+        (('{"name": "y"}', '{"nom": "y"}'), "%1 input: attributes must be"),
+        (('{"name": "y"}', '{"name": "x"}'), "two inputs are named 'x'"),
+        (("%2 = mul", "%7 = mul"), "line 4: value %7 out of order"),
+        (("nacsr-ir 1", "nacsr-ir 9"), "line 1: expected 'nacsr-ir 1'"),
+        (("return z=%3", "return z=%9"), "line 6: 'z=%9' does not name a value"),
+        (("return z=%3", ""), "expected 'return"),
+        (("fixed<16,6>", "fixed<16>"), "line 2: cannot read 'fixed<16>'"),
+        (('{"name": "y"}', '{"name": __import__("os")}'), "line 3: "),
+    ],
+)
+def test_text_with_a_mistake_names_the_place(change: tuple[str, str], says: str) -> None:
+    text = str(mac())
+    assert change[0] in text
+    with pytest.raises(GraphError, match=re.escape(says)) as caught:
+        verify(parse(text.replace(change[0], change[1], 1)))
+    assert "\n" not in str(caught.value)
+
+
+def test_words_outside_a_port_are_refused() -> None:
+    x = np.array([1], dtype=np.int64)
+    with pytest.raises(GraphError, match="input 'y' is missing"):
+        evaluate(mac(), {"x": x})
+    with pytest.raises(GraphError, match="words outside fixed<16,6>"):
+        evaluate(mac(), {"x": x, "y": x << 15})
+    with pytest.raises(GraphError, match="others 1"):
+        evaluate(mac(), {"x": x, "y": np.array([1, 2])})
+
+
+def test_every_op_has_a_row_and_a_meaning() -> None:
+    for name, row in OPS.items():
+        assert callable(row.infer), name
+        assert callable(row.eval), name
+        assert callable(row.bound), name
+
+
+def test_a_long_run_equals_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    inputs = {n: rng.integers(-(2**15), 2**15, 1000) for n in ("x", "y")}
+    whole = evaluate(mac(), inputs)["z"]
+    monkeypatch.setattr("nacsr.ir.interp.CHUNK", 7)
+    assert np.array_equal(evaluate(mac(), inputs)["z"], whole)
