@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from nacsr.archive import Archive, Entry
 from nacsr.compiler import Design, Setting
 from nacsr.emit import default_flow
 from nacsr.errors import NacsrError
-from nacsr.frontends.stem import score_type, scores
-from nacsr.ir import Graph, parse
-from nacsr.measure import Measurement, tool_name
-from nacsr.metrics import accuracy, auc, auc_error, log_probabilities
+from nacsr.frontends.judge import classification
+from nacsr.ir import parse
+from nacsr.measure import Measurement
 from nacsr.prepare import Prepared
 from nacsr.records import Candidate, Found, Job, Outcome
 from nacsr.spec import StudySpec
@@ -47,8 +46,7 @@ def setting(prepared: Prepared) -> Setting:
 def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     """Emit a design into the run folder, compile it with g++ and compare every output word."""
     p: dict[str, Any] = dict(job.payload)
-    parents = tuple(p["parents"])
-    candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], parents)
+    candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], tuple(p["parents"]))
     graph = parse(p["graph"])
     name = f"nacsr_{p['id']}"
     design = Design(graph, setting(prepared), name, p["title"], default_flow(graph))
@@ -56,9 +54,7 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
         folder = design.emit(prepared.out / "designs" / p["id"], prepared.test_words[:VECTORS])
         checked = design.verify(folder)
     except NacsrError as error:
-        failed = Candidate(
-            p["family"], p["genotype"], p["seed"], p["title"], parents, reason=str(error)
-        )
+        failed = replace(candidate, reason=str(error))
         return Outcome({"mismatches": None}, found=(Found(failed),))
     measurement = Measurement(
         "mismatches",
@@ -77,28 +73,7 @@ def measure_test(front: Sequence[Entry], archive: Archive, prepared: Prepared) -
     for entry in front:
         key = f"test {entry.id}"
         if archive.outcome(key) is None:
-            found = Found(entry.candidate, test_measurements(entry.graph, prepared))
-            archive.record(key, Outcome(found=(found,)))
-
-
-def test_measurements(graph: Graph, prepared: Prepared) -> tuple[Measurement, ...]:
-    """Bit-true accuracy and per-class AUC on the test events, from raw words."""
-    problem, labels = prepared.problem, prepared.test_labels
-    raw = scores(graph, problem.features, prepared.test_words)
-    bit_true = partial(
-        Measurement,
-        method="interpreter",
-        stage="test",
-        tool=tool_name(),
-        target=problem.digest,
-        digest=graph.digest,
-    )
-    value, error = accuracy(raw, labels)
-    found = [bit_true("accuracy", value, error=error)]
-    logs = log_probabilities(score_type(graph).to_float(raw))
-    for index, name in enumerate(problem.classes):
-        mine = labels == index
-        area = auc(logs[:, index], mine)
-        spread = auc_error(area, int(mine.sum()), int((~mine).sum()))
-        found.append(bit_true("auc", area, error=spread, label=name))
-    return tuple(found)
+            measured = classification(
+                entry.graph, prepared.problem, prepared.test_words, prepared.test_labels, "test"
+            )
+            archive.record(key, Outcome(found=(Found(entry.candidate, measured),)))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.cost import estimate
 from nacsr.errors import GraphError, NacsrError
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
+from nacsr.frontends.judge import measure
 from nacsr.frontends.neural import qat
 from nacsr.frontends.neural.lower import from_brevitas, network
 from nacsr.frontends.neural.space import Mlp, decode, genes
@@ -27,8 +27,7 @@ from nacsr.frontends.neural.train import (
 )
 from nacsr.frontends.stem import scores
 from nacsr.ir import Graph
-from nacsr.measure import Measurement, tool_name
-from nacsr.metrics import accuracy
+from nacsr.measure import Measurement
 from nacsr.search.nsga2 import Nsga2
 from nacsr.search.pareto import nondominated
 from nacsr.spec import Budget, NetworkSpec
@@ -131,7 +130,7 @@ class NeuralFrontend:
         try:
             with _one_thread():
                 graph = (_final if final else _search)(mlp, problem, job)
-            measured = _measure(graph, problem)
+            measured = measure(graph, problem, FLOW)
         except NacsrError as error:
             failed = Candidate(FAMILY, genotype, seed, title, parents, reason=str(error))
             return Outcome({"objectives": None}, found=(Found(failed),))
@@ -224,24 +223,6 @@ def _check(graph: Graph, module: nn.Sequential, problem: Problem) -> None:
             "this is a fault of nacsr, please report it"
         )
         raise GraphError(msg)
-
-
-def _measure(graph: Graph, problem: Problem) -> tuple[Measurement, ...]:
-    raw = scores(graph, problem.features, problem.validation_words)
-    value, error = accuracy(raw, problem.validation_labels)
-    physics = Measurement(
-        "accuracy",
-        value,
-        method="interpreter",
-        stage="validation",
-        tool=tool_name(),
-        target=problem.digest,
-        digest=graph.digest,
-        error=error,
-    )
-    cost = estimate(graph, problem.target, problem.clock_mhz, FLOW)
-    device = target(problem.target)
-    return (physics, *cost.measurements(device, problem.clock_mhz, graph.digest))
 
 
 def _objectives(measured: Sequence[Measurement], problem: Problem) -> list[float]:

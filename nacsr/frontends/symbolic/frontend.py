@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from nacsr.cost import estimate, operator_costs
+from nacsr.cost import operator_costs
 from nacsr.cost.operators import OperatorCost
 from nacsr.cost.rules import rom
 from nacsr.cost.schedule import period_ns
 from nacsr.errors import NacsrError, SpecError, unknown
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
-from nacsr.frontends.stem import scores
+from nacsr.frontends.judge import measure
 from nacsr.frontends.symbolic import pysr
 from nacsr.frontends.symbolic.assemble import Limits, Pool, assemble, expressions, make_pool
 from nacsr.frontends.symbolic.calibrate import calibrate, terms
@@ -27,12 +27,11 @@ from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.show import to_text
 from nacsr.luts import LutFunc, lut_functions
-from nacsr.measure import Measurement, tool_name
-from nacsr.metrics import accuracy
 from nacsr.spec import Budget, ExpressionSpec
 from nacsr.targets import target
 
 FAMILY = "expression"
+FLOW = "hls"
 ASSEMBLY_ROWS = 20_000
 THRIFT = (0.0, 0.5, 1.0)
 """How much cost weighs in the choice of terms: one ladder of classifiers each."""
@@ -232,26 +231,13 @@ def _measure(p: Mapping[str, Any], problem: Problem) -> Outcome:
         sums = calibrate(sums, columns, problem.train_labels, luts, precision.lsb)
         candidate = _candidate(p, sums)
         graph = lower(sums, problem.features, problem.scaling, precision, luts)
-        raw = scores(graph, problem.features, problem.validation_words)
-        value, error = accuracy(raw, problem.validation_labels)
-        bit_true = Measurement(
-            "accuracy",
-            value,
-            method="interpreter",
-            stage="validation",
-            tool=tool_name(),
-            target=problem.digest,
-            digest=graph.digest,
-            error=error,
-        )
-        cost = estimate(graph, problem.target, problem.clock_mhz)
-        hardware = cost.measurements(target(problem.target), problem.clock_mhz, graph.digest)
+        measured = measure(graph, problem, FLOW)
     except NacsrError as failure:
         failed = Candidate(
             FAMILY, dict(p), p["seed"], _title(p["expressions"].items()), reason=str(failure)
         )
         return Outcome(found=(Found(failed),))
-    return Outcome(found=(Found(candidate, (bit_true, *hardware), graph),))
+    return Outcome(found=(Found(candidate, measured, graph),))
 
 
 def _candidate(p: Mapping[str, Any], sums: Mapping[str, Expr]) -> Candidate:
