@@ -100,7 +100,7 @@ def test_batches_and_what_is_found(played: list[tuple[Job, Outcome]]) -> None:
     assert max(metrics(f)["accuracy"] for f in found) > 0.85  # a linear score stays below 0.5
     for f in found:
         assert set(metrics(f)) == {
-            *("accuracy", "luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
+            *("accuracy", "auc", "luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
         }
         assert metrics(f)["latency_cycles"] <= 8
         assert f.candidate.family == "expression"
