@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nacsr.archive import Archive
-    from nacsr.compiler import Design, compile
+    from nacsr.compiler import compile
     from nacsr.data.dataset import from_arrays
+    from nacsr.design import Design
     from nacsr.errors import NacsrError
     from nacsr.fixed import Fixed
     from nacsr.spec import StudySpec, load_spec
@@ -33,7 +34,7 @@ __all__ = [
 
 _HOMES = {
     "Archive": ("nacsr.archive", "Archive"),
-    "Design": ("nacsr.compiler", "Design"),
+    "Design": ("nacsr.design", "Design"),
     "Fixed": ("nacsr.fixed", "Fixed"),
     "NacsrError": ("nacsr.errors", "NacsrError"),
     "Study": ("nacsr.study", "Study"),

@@ -15,20 +15,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.errors import ArchiveError, SpecError, unknown
+from nacsr.errors import ArchiveError
 from nacsr.ir import Graph, parse
-from nacsr.measure import METRICS, Measurement
+from nacsr.measure import HARDWARE, METRICS, OBJECTIVES, Measurement, check_name
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.search.pareto import nondominated
-from nacsr.targets import RESOURCES
 
 FORMAT = 1
 FILE = "archive.sqlite"
-HARDWARE = (*RESOURCES, "latency_cycles", "ii_cycles")
+
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, BadZipFile)
+"""What reading a damaged record raises."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -103,9 +105,13 @@ class Archive:
             raise ArchiveError(msg)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"{self.path.parent}: cannot be made ({error.strerror}); choose a writable --out"
+            raise ArchiveError(msg) from None
+        try:
             self._db = sqlite3.connect(self.path)
             self._prepare(create)
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
             msg = (
                 f"{self.path}: cannot open the archive ({error}); if it was cut off, restore a "
                 "copy or start a new run with --out"
@@ -117,7 +123,6 @@ class Archive:
         if check != "ok":
             raise sqlite3.DatabaseError(str(check).splitlines()[0])
         if create:
-            self._db.execute("PRAGMA journal_mode=WAL")
             self._db.executescript(_TABLES)
             self._db.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (str(FORMAT),))
             self._db.commit()
@@ -143,6 +148,17 @@ class Archive:
                 yield self._db
         except sqlite3.Error as error:
             msg = f"{self.path}: cannot write ({error}); nothing recorded so far is lost"
+            raise ArchiveError(msg) from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            yield self._db
+        except (sqlite3.Error, *MALFORMED) as error:
+            msg = (
+                f"{self.path}: a record cannot be read ({type(error).__name__}: {error}); restore "
+                "a copy or start a new run with --out"
+            )
             raise ArchiveError(msg) from None
 
     # --- writing -----------------------------------------------------------------------
@@ -185,28 +201,29 @@ class Archive:
 
     def meta(self, key: str) -> str | None:
         """One fact about the whole run, or None."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        with self._reading() as db:
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def outcome(self, job_key: str) -> Outcome | None:
         """The recorded outcome of a job, or None if it never finished."""
-        row = self._db.execute(
-            "SELECT result, arrays FROM jobs WHERE key = ?", (job_key,)
-        ).fetchone()
-        if row is None:
-            return None
-        ids = self._db.execute(
-            "SELECT DISTINCT candidate FROM measurements WHERE job = ? UNION "
-            "SELECT id FROM candidates WHERE job = ?",
-            (job_key, job_key),
-        ).fetchall()
-        found = []
-        for (id_,) in ids:
-            entry = self.entry(id_)
-            mine = self._measurements("candidate = ? AND job = ?", (id_, job_key))
-            graph = None if entry.graph_text is None else parse(entry.graph_text)
-            found.append(Found(entry.candidate, mine, graph))
-        return Outcome(json.loads(row[0]), _unpack(row[1]), tuple(found))
+        with self._reading() as db:
+            row = db.execute("SELECT result, arrays FROM jobs WHERE key = ?", (job_key,)).fetchone()
+            if row is None:
+                return None
+            ids = db.execute(
+                "SELECT DISTINCT candidate FROM measurements WHERE job = ? UNION "
+                "SELECT id FROM candidates WHERE job = ?",
+                (job_key, job_key),
+            ).fetchall()
+            found = [self._found(id_, job_key) for (id_,) in ids]
+            return Outcome(json.loads(row[0]), _unpack(row[1]), tuple(found))
+
+    def _found(self, id_: str, job_key: str) -> Found:
+        entry = self.entry(id_)
+        mine = self._measurements("candidate = ? AND job = ?", (id_, job_key))
+        graph = None if entry.graph_text is None else parse(entry.graph_text)
+        return Found(entry.candidate, mine, graph)
 
     def _measurements(self, where: str, values: Sequence[str]) -> tuple[Measurement, ...]:
         rows = self._db.execute(
@@ -220,20 +237,23 @@ class Archive:
         Raises:
             ArchiveError: if none, or more than one, matches.
         """
-        rows = self._db.execute(
-            "SELECT id, record, graph FROM candidates WHERE substr(id, 1, ?) = ?", (len(id_), id_)
-        ).fetchall()
-        if len(rows) != 1 or not id_:
-            what = f"{len(rows)} candidates begin with" if rows else "no candidate is called"
-            msg = f"{self.path.parent}: {what} {id_!r}; 'nacsr front {self.path.parent}' lists them"
-            raise ArchiveError(msg)
-        return self._entry(*rows[0])
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT id, record, graph FROM candidates WHERE substr(id, 1, ?) = ?",
+                (len(id_), id_),
+            ).fetchall()
+            if len(rows) == 1 and id_:
+                return self._entry(*rows[0])
+        what = f"{len(rows)} candidates begin with" if rows else "no candidate is called"
+        msg = f"{self.path.parent}: {what} {id_!r}; 'nacsr front {self.path.parent}' lists them"
+        raise ArchiveError(msg)
 
     def entries(self, *, designs_only: bool = False) -> list[Entry]:
         """All candidates, ordered by id."""
         where = "WHERE graph IS NOT NULL" if designs_only else ""
-        rows = self._db.execute(f"SELECT id, record, graph FROM candidates {where} ORDER BY id")
-        return [self._entry(*row) for row in rows.fetchall()]
+        with self._reading() as db:
+            rows = db.execute(f"SELECT id, record, graph FROM candidates {where} ORDER BY id")
+            return [self._entry(*row) for row in rows.fetchall()]
 
     def _entry(self, id_: str, record: str, graph: str | None) -> Entry:
         fields = json.loads(record)
@@ -243,13 +263,22 @@ class Archive:
     def counts(self) -> dict[str, int]:
         """Numbers of candidates, designs, failures and jobs."""
         entries = self.entries()
-        jobs = self._db.execute("SELECT count(*) FROM jobs").fetchone()[0]
+        with self._reading() as db:
+            jobs = db.execute("SELECT count(*) FROM jobs").fetchone()[0]
         return {
             "candidates": len(entries),
             "designs": sum(e.graph_text is not None for e in entries),
             "failed": sum(bool(e.failed) for e in entries),
             "jobs": int(jobs),
         }
+
+    def measured(self, method: str, stage: str) -> bool:
+        """Whether any design has a hardware number of that method and stage."""
+        return any(
+            entry.find(metric, method, stage) is not None
+            for entry in self.entries(designs_only=True)
+            for metric in HARDWARE
+        )
 
     def front(
         self,
@@ -275,8 +304,7 @@ class Archive:
         """
         names = [*objectives, *(limits or {})]
         for name in names:
-            if name not in METRICS:
-                raise SpecError(unknown("objective", name, METRICS))
+            check_name("objective", name, dict.fromkeys(OBJECTIVES))
         kept: list[Entry] = []
         points: list[list[float]] = []
         for entry in self.entries(designs_only=True):

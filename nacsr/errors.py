@@ -42,6 +42,14 @@ class ToolError(NacsrError):
     """An external program that is missing or failed."""
 
 
+class CompileError(ToolError):
+    """Emitted sources that the compiler refuses: a fault of the design, not of the machine."""
+
+
+class FileError(NacsrError):
+    """A file or folder that cannot be read or written."""
+
+
 class ArchiveError(NacsrError):
     """An archive that cannot be read or written."""
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from nacsr.archive import Archive, Entry
-from nacsr.compiler import Design, Setting
+from nacsr.design import Design, Setting
 from nacsr.emit import default_flow
-from nacsr.errors import NacsrError
+from nacsr.errors import CompileError, EmitError, GraphError
 from nacsr.frontends.judge import classification
 from nacsr.ir import parse
 from nacsr.measure import Measurement
@@ -40,7 +40,7 @@ def design_job(entry: Entry, spec: StudySpec) -> Job:
 def setting(prepared: Prepared) -> Setting:
     """Ports, device and clock of a study's designs."""
     p = prepared.problem
-    return Setting(p.features, p.classes, p.scaling.mode, p.target, p.clock_mhz)
+    return Setting(p.features, p.classes, p.scaling, p.target, p.clock_mhz)
 
 
 def run_design_job(job: Job, prepared: Prepared) -> Outcome:
@@ -53,7 +53,7 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     try:
         folder = design.emit(prepared.out / "designs" / p["id"], prepared.test_words[:VECTORS])
         checked = design.verify(folder)
-    except NacsrError as error:
+    except (EmitError, GraphError, CompileError) as error:  # the design's fault, not the machine's
         failed = replace(candidate, reason=str(error))
         return Outcome({"mismatches": None}, found=(Found(failed),))
     measurement = Measurement(

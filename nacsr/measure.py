@@ -40,6 +40,12 @@ METRICS: Mapping[str, Metric] = {
     "mismatches": Metric("words", False, "output words that differ from the interpreter"),
 }
 
+HARDWARE = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
+"""Metrics of a design's hardware."""
+
+OBJECTIVES = ("accuracy", *HARDWARE)
+"""Metrics that every design has before the test events are read: a front is made of these."""
+
 METHODS: Mapping[str, str] = {
     "analytic": "rules fitted to published reports (nacsr.cost)",
     "interpreter": "bit-true run of the design on raw words",
@@ -103,5 +109,12 @@ class Measurement:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Measurement:
-        """The inverse of ``to_dict``."""
+        """The inverse of ``to_dict``.
+
+        Raises:
+            TypeError: for a record with other fields, or a value that is no number.
+        """
+        if not isinstance(record["value"], int | float):
+            msg = f"the value of {record['metric']} is no number"
+            raise TypeError(msg)
         return cls(**record)

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from nacsr.errors import FixedError, SpecError, unknown
 from nacsr.fixed import Fixed
-from nacsr.measure import METRICS
+from nacsr.measure import OBJECTIVES
 from nacsr.targets import TARGETS
 
 T = TypeVar("T")
@@ -183,7 +183,7 @@ class StudySpec(Section):
     """A whole study. In a file ``dataset: jets`` is short for ``dataset: {source: jets}``."""
 
     version: Literal[1] = 1
-    name: str = "study"
+    name: Annotated[str, Field(pattern=r"^\w[\w. -]*$")] = "study"
     seed: Annotated[int, Field(ge=0)] = 1
     dataset: DatasetSpec
     inputs: InputSpec = InputSpec()
@@ -217,8 +217,8 @@ class StudySpec(Section):
     @classmethod
     def _metrics(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for i, name in enumerate(_some(value)):
-            if name not in METRICS:
-                raise ValueError(unknown("objective", name, METRICS))
+            if name not in OBJECTIVES:
+                raise ValueError(unknown("objective", name, OBJECTIVES))
             if name in value[:i]:
                 msg = f"names {name!r} twice"
                 raise ValueError(msg)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import yaml
-
 from nacsr.archive import FILE, Archive, Entry
 from nacsr.data.dataset import Dataset, load
-from nacsr.errors import ArchiveError, SpecError
+from nacsr.errors import ArchiveError, FileError, SpecError
 from nacsr.finish import design_job, measure_test, run_design_job, setting
 from nacsr.frontends.base import Frontend, Job, Outcome
 from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
+from nacsr.measure import tool_name
 from nacsr.prepare import Prepared, prepare
-from nacsr.spec import BUDGETS, StudySpec
+from nacsr.spec import BUDGETS, StudySpec, read_yaml
 from nacsr.targets import RESOURCES, target
+from nacsr.tools import gxx
 from nacsr.workers import Workers
 
 RUNNERS: Mapping[str, Callable[[Job, Prepared], Outcome]] = {
@@ -96,7 +98,6 @@ class Study:
         self._claim()
         if base is not None:
             self.archive.set_meta("base", str(base.resolve()))
-        self.frontends = self._frontends()
 
     @classmethod
     def resume(cls, out: Path | str) -> Study:
@@ -121,12 +122,16 @@ class Study:
     def _claim(self) -> None:
         """Write down which study this folder holds, or check that it is this one."""
         digest = self.prepared.problem.digest
-        mine = {"spec": self.spec.to_yaml(), "problem": digest}
+        mine = {"spec": self.spec.to_yaml(), "problem": digest, "tool": tool_name()}
+        other = {
+            "spec": "another study",
+            "problem": "the same study on other events",
+            "tool": "work of another version of nacsr",
+        }
         for key, value in mine.items():
             found = self.archive.meta(key)
             if found is not None and found != value:
-                what = "another study" if key == "spec" else "the same study on other events"
-                msg = f"{self.out} holds {what}; choose another folder with --out"
+                msg = f"{self.out} holds {other[key]}; choose another folder with --out"
                 raise SpecError(msg)
             self.archive.set_meta(key, value)
         about = f"{self.dataset.name}, {len(self.dataset.y)} events. {self.dataset.about}"
@@ -145,7 +150,12 @@ class Study:
         Returns:
             The front, most accurate design first.
         """
-        seen = observer or Silent()
+        gxx.version()  # a missing compiler is better known before the search than after it
+        with _alone(self.out):
+            return self._run(workers, observer or Silent())
+
+    def _run(self, workers: int | None, seen: Observer) -> list[Entry]:
+        self.frontends = self._frontends()  # afresh: recorded work is replayed
         count = os.cpu_count() or 1 if workers is None else workers
         pool: Workers[Prepared, Job, Outcome] = Workers(run_job, self.prepared, count)
         try:
@@ -234,6 +244,18 @@ class Study:
         return self.archive.outcome(job.key) is not None and (folder / "manifest.json").is_file()
 
 
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the run folder, so that two processes never work in it at once."""
+    with (out / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            msg = f"another nacsr works in {out}; wait for it, or choose another folder with --out"
+            raise FileError(msg) from None
+        yield
+
+
 def default_out(spec: StudySpec) -> Path:
     """Where a study without ``--out`` goes."""
     return Path("runs") / spec.name
@@ -259,7 +281,7 @@ def stored_spec(archive: Archive) -> StudySpec:
     if text is None:
         msg = f"{archive.path}: holds no study; start one with nacsr run SPEC --out DIR"
         raise ArchiveError(msg)
-    return StudySpec.from_mapping(yaml.safe_load(text), str(archive.path))
+    return StudySpec.from_mapping(read_yaml(text, str(archive.path)), str(archive.path))
 
 
 def is_run(path: Path) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-from nacsr.errors import ToolError
+from nacsr.errors import NacsrError, ToolError
 
 Context = TypeVar("Context")
 Item = TypeVar("Item")
@@ -72,20 +73,30 @@ class Workers(Generic[Context, Item, Result]):
         """The result of a finished job.
 
         Raises:
-            ToolError: if its process died.
+            NacsrError: what the job raised.
+            ToolError: if its process died, or the job raised something else.
         """
         try:
             return future.result()
         except BrokenProcessPool:
             msg = (
-                "a worker process died (out of memory?); finished work is kept: "
-                "run the same command again, perhaps with --workers 1"
+                "a worker process died (out of memory?); finished work is kept: run the same "
+                "command again, with fewer --workers or a smaller search space"
             )
             raise ToolError(msg) from None
+        except NacsrError:
+            raise
+        except Exception as error:
+            msg = (
+                f"a job failed with {type(error).__name__}: {error}; finished work is kept, but "
+                "this is a fault of nacsr, please report it"
+            )
+            raise ToolError(msg) from error
 
 
 def _begin(function: Callable[[Any, Any], Any], context: object, parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    os.setpgid(0, 0)  # a group of its own: Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, _end)
     _state["function"], _state["context"] = function, context
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
@@ -94,7 +105,14 @@ def _follow(parent: int) -> None:
     """End this process when its parent is gone, also after ``kill -9``."""
     while os.getppid() == parent:
         time.sleep(1.0)
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _end(*_: object) -> NoReturn:
+    """End the compilers that this process has started, then tidy up and leave."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    sys.exit(1)
 
 
 def _work(item: Any) -> Any:

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
-from nacsr.compiler import Design
+from nacsr.compiler import from_project
 from nacsr.cost import Cost
+from nacsr.design import Design
+from nacsr.targets import target as find_target
 
 SOURCE = (
     "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, or RUN:ID."
@@ -19,22 +21,26 @@ SOURCE = (
 
 
 def _design(
-    source: list[str], to: str | None, target: str, clock: float, precision: str, row: int | None
+    source: list[str],
+    to: str | None,
+    target: str | None,
+    clock_mhz: float | None,
+    precision: str,
+    row: int | None,
 ) -> Design:
     from nacsr.compiler import compile as compile_source
 
     one_or_more: str | list[str] = source[0] if len(source) == 1 else source
-    return compile_source(
-        one_or_more, to=to, target=target, clock_mhz=clock, precision=precision, row=row
-    )
+    design = compile_source(one_or_more, to=to, precision=precision, row=row)
+    return design.moved(target, clock_mhz)
 
 
 def compile(
     source: Annotated[list[str], typer.Argument(help=SOURCE)],
     out: Annotated[Path, typer.Option(help="Folder of the project to write.")],
     to: Annotated[str | None, typer.Option(help="Back end: hls or hls4ml.")] = None,
-    target: TargetName = "vu13p",
-    clock_mhz: Clock = 200.0,
+    target: TargetName = None,
+    clock_mhz: Clock = None,
     precision: Precision = "16,6",
     row: HallRow = None,
 ) -> None:
@@ -48,6 +54,9 @@ def compile(
     design = _design(source, to, target, clock_mhz, precision, row)
     folder = design.emit(out)
     typer.echo(f"{design.flow} project of {design.title} in {folder}")
+    typer.echo(
+        f"Inputs: {', '.join(f'{f.name} {f.type.plain()}' for f in design.setting.features)}"
+    )
     typer.echo(f"Check it bit for bit with: nacsr verify {folder}")
 
 
@@ -87,8 +96,8 @@ def verify(
 def cost(
     source: Annotated[list[str], typer.Argument(help=SOURCE + " Or an emitted project.")],
     to: Annotated[str | None, typer.Option(help="Back end whose cost is meant.")] = None,
-    target: TargetName = "vu13p",
-    clock_mhz: Clock = 200.0,
+    target: TargetName = None,
+    clock_mhz: Clock = None,
     precision: Precision = "16,6",
     row: HallRow = None,
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
@@ -98,23 +107,20 @@ def cost(
 
     Example: nacsr cost "x0*x1 + 0.5" --target vu9p --clock-mhz 320
     """
-    from nacsr.cost import estimate
-    from nacsr.emit.project import is_project, load
-    from nacsr.targets import target as find_target
+    from nacsr.emit.project import is_project
 
-    device = find_target(target)
     if len(source) == 1 and is_project(Path(source[0])):
-        project = load(Path(source[0]))
-        graph, flow = project.graph, project.flow
+        design = from_project(Path(source[0])).moved(target, clock_mhz)
     else:
         design = _design(source, to, target, clock_mhz, precision, row)
-        graph, flow = design.graph, design.flow
-    found = estimate(graph, target, clock_mhz, flow)
-    measurements = found.measurements(device, clock_mhz, graph.digest)
+    where = design.setting
+    device = find_target(where.target)
+    found = design.cost()
+    measurements = found.measurements(device, where.clock_mhz, design.graph.digest)
     if json:
         print_json([m.to_dict() for m in measurements])
         return
-    shown = Table(title=f"{flow} on {device.part} at {clock_mhz:g} MHz")
+    shown = Table(title=f"{design.flow} on {device.part} at {where.clock_mhz:g} MHz")
     for name in ("metric", "estimate", "band", "share of device"):
         shown.add_column(name, justify="right")
     for m in measurements:

@@ -28,8 +28,10 @@ def front(
     Example: nacsr front runs/jets --objectives accuracy,latency_cycles
     """
     from nacsr.archive import Archive
+    from nacsr.compiler import setting_of
+    from nacsr.errors import SpecError
     from nacsr.measure import METHODS, STAGES, check_name
-    from nacsr.report.rows import rows, setting_of
+    from nacsr.report.rows import absent, rows
     from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
 
@@ -41,10 +43,14 @@ def front(
         found = archive.front([n.strip() for n in names], method, stage, limits(spec))
         setting = setting_of(archive)
         shown = rows(found, setting, method, stage)
+        missing = absent(archive, shown)
+        if not found and not archive.measured(method, stage):
+            msg = f"{run}: no design has hardware numbers of method {method}, stage {stage}"
+            raise SpecError(msg)
     if json:
         print_json([row.to_dict() for row in shown])
     else:
-        console().print(table(shown, setting.classes))
+        console().print(table(shown, setting.classes, missing))
 
 
 def show(

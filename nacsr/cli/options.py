@@ -9,8 +9,14 @@ from typing import Annotated, Any
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
-TargetName = Annotated[str, typer.Option("--target", help="Device; 'nacsr targets' lists them.")]
-Clock = Annotated[float, typer.Option("--clock-mhz", help="Clock frequency in MHz.")]
+TargetName = Annotated[
+    str | None,
+    typer.Option("--target", help="Device ('nacsr targets'); the design's own, or vu13p, if left."),
+]
+Clock = Annotated[
+    float | None,
+    typer.Option("--clock-mhz", help="Clock in MHz; the design's own, or 200, if left."),
+]
 Precision = Annotated[
     str, typer.Option("--precision", help="Working type of expressions: W,I or fixed<W,I>.")
 ]

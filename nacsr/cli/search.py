@@ -34,14 +34,19 @@ def run(
     Example: nacsr run examples/jets.yaml --budget quick --out runs/first
     """
     from nacsr.cli.progress import Progress
-    from nacsr.report import rows as report_rows
+    from nacsr.compiler import setting_of
+    from nacsr.errors import SpecError
     from nacsr.report import write
+    from nacsr.report.rows import absent, rows
     from nacsr.report.table import console as wide
     from nacsr.report.table import table
     from nacsr.spec import StudySpec, load_spec
     from nacsr.study import Study, default_out, is_run
 
     if is_run(spec):
+        if (out, seed, budget) != (None, None, None):
+            msg = "a run folder keeps its own study; for another give the study file and --out"
+            raise SpecError(msg)
         study = Study.resume(spec)
     else:
         given = {"seed": seed, "budget": budget}
@@ -55,12 +60,12 @@ def run(
     except KeyboardInterrupt:
         console.print(f"Stopped; finished work is kept. Go on with: nacsr run {study.out}")
         raise typer.Exit(130) from None
-    setting = report_rows.setting_of(study.archive)
-    shown = report_rows.rows(front, setting)
+    setting = setting_of(study.archive)
+    shown = rows(front, setting)
     write.report(study.archive, study.spec, shown, study.out)
     if json:
         print_json([row.to_dict() for row in shown])
         return
-    console.print(table(shown, setting.classes))
+    console.print(table(shown, setting.classes, absent(study.archive, shown)))
     place = os.path.relpath(study.out)
     console.print(f"Run folder: {place} (report.html, front.png, designs/, archive.sqlite)")

@@ -12,11 +12,9 @@ from nacsr.cost.simplify import Node, simplify
 from nacsr.cost.use import WIRES, Use
 from nacsr.errors import SpecError, unknown
 from nacsr.ir import Graph
-from nacsr.measure import Measurement, tool_name
+from nacsr.measure import HARDWARE, Measurement, tool_name
 from nacsr.targets import Target
 from nacsr.targets import target as find_target
-
-METRICS = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,7 @@ class Cost:
                 digest,
                 self.bands[metric].half_width(getattr(self, metric)),
             )
-            for metric in METRICS
+            for metric in HARDWARE
         )
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from nacsr.data.words import Feature
 from nacsr.emit import vectors as vec
 from nacsr.emit.names import identifiers
-from nacsr.errors import EmitError
+from nacsr.errors import EmitError, FileError, FixedError
 from nacsr.fixed import Fixed, Raw
 from nacsr.ir import Graph, evaluate, parse, verify
 from nacsr.ir.graph import Shape
@@ -245,7 +245,8 @@ class Draft:
         An earlier project there is replaced; any other folder is left alone.
 
         Raises:
-            EmitError: if ``out`` is something else, or cannot be written.
+            EmitError: if ``out`` is something else.
+            FileError: if it cannot be written.
         """
         out = Path(out)
         if os.path.lexists(out) and not is_project(out):
@@ -263,7 +264,7 @@ class Draft:
                 fresh.rename(out)
         except OSError as error:
             msg = f"cannot write the project {out}: {error.strerror}; choose a writable folder"
-            raise EmitError(msg) from None
+            raise FileError(msg) from None
         return out
 
 
@@ -282,9 +283,28 @@ class Project:
         return [self.root / s for s in self.manifest["sources"]]
 
     @property
-    def flow(self) -> str:
-        """The back end that wrote it."""
-        return str(self.manifest["flow"])
+    def meta(self) -> ProjectMeta:
+        """What the project says about itself.
+
+        Raises:
+            EmitError: if its manifest does not say it.
+        """
+        m = self.manifest
+        try:
+            return ProjectMeta(
+                name=str(m["name"]),
+                part=str(m["part"]),
+                target=str(m["target"]),
+                clock_mhz=float(m["clock_mhz"]),
+                flow=str(m["flow"]),
+                features=tuple(Feature(f["name"], Fixed.parse(f["type"])) for f in m["features"]),
+                classes=tuple(m["classes"]),
+                scaling=str(m["scaling"]),
+                title=str(m["title"]),
+            )
+        except (KeyError, TypeError, ValueError, FixedError) as error:
+            msg = f"{self.root}: {MANIFEST} is not whole ({error!r}); emit the project again"
+            raise EmitError(msg) from None
 
     @property
     def includes(self) -> list[Path]:
@@ -345,7 +365,7 @@ def _well_formed(data: Mapping[str, Any]) -> bool:
     """Whether the entries used here are there; paths must stay inside the project."""
     files, graph = data.get("files"), data.get("graph")
     lists = [data.get("sources"), data.get("includes")]
-    if not isinstance(files, dict) or not isinstance(graph, str) or "flow" not in data:
+    if not isinstance(files, dict) or not isinstance(graph, str):
         return False
     paths: list[object] = list(files)
     for entry in lists:

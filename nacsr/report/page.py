@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nacsr.report.picture import COLOURS, MARKERS
+from nacsr.design import Setting
+from nacsr.report.picture import COLOURS, MARKERS, events_shown
 from nacsr.report.rows import Row
 from nacsr.report.table import count, notes, with_error
 from nacsr.resources import folder
@@ -15,18 +16,20 @@ SYMBOLS = {"o": "circle", "s": "square"}
 
 def page(
     rows: Sequence[Row],
+    setting: Setting,
+    findings: Sequence[str],
     left_out: Mapping[str, str],
     about: Mapping[str, str],
-    classes: Sequence[str],
     path: Path,
 ) -> Path:
     """Write the report.
 
     Args:
         rows: the front.
+        setting: features, scaling and classes.
+        findings: lines about what is not on the front.
         left_out: reason by id of every candidate that failed or breaks a limit.
         about: facts of the study, in the order shown.
-        classes: class names.
         path: the HTML file to write; links to designs are relative to it.
     """
     from jinja2 import Environment, StrictUndefined
@@ -39,28 +42,48 @@ def page(
         rows=rows,
         left_out=left_out,
         about=about,
-        classes=classes,
-        notes=notes(rows),
+        classes=setting.classes,
+        features=_features(setting),
+        notes=[*notes(rows), *findings],
         plot=_plot(rows),
     )
     path.write_text(text, encoding="utf-8")
     return path
 
 
+def _features(setting: Setting) -> list[dict[str, str]]:
+    """What a reader needs to compute a formula's variables by hand."""
+    scaling = setting.scaling
+    return [
+        {
+            "name": f.name,
+            "type": str(f.type.plain()),
+            "offset": f"{offset * f.type.lsb:.8g}",
+            "factor": f"2^{-shift}",
+        }
+        for f, offset, shift in zip(setting.features, scaling.offsets, scaling.shifts, strict=True)
+    ]
+
+
 def _plot(rows: Sequence[Row]) -> str:
     """The interactive plot as HTML that needs no network."""
     from plotly.graph_objects import Figure, Scatter
 
-    figure = Figure()
+    figure, events = Figure(), events_shown(rows)
     for family, colour in COLOURS.items():
         mine = [r for r in rows if r.family == family]
         figure.add_trace(
             Scatter(
                 x=[r.luts for r in mine],
-                y=[r.accuracy for r in mine],
-                error_y={"type": "data", "array": [r.accuracy_error or 0.0 for r in mine]},
+                y=[getattr(r, events) for r in mine],
+                error_x={"type": "data", "array": [r.bands.get("luts", 0.0) for r in mine]},
+                error_y={
+                    "type": "data",
+                    "array": [getattr(r, f"{events}_error") or 0.0 for r in mine],
+                },
                 mode="markers",
                 name=family,
+                opacity=0.85,
                 marker={"color": colour, "size": 11, "symbol": SYMBOLS[MARKERS[family]]},
                 customdata=[[r.id, r.title[:160], r.dsps, r.latency_cycles] for r in mine],
                 hovertemplate=(
@@ -72,7 +95,7 @@ def _plot(rows: Sequence[Row]) -> str:
     figure.update_layout(
         template="plotly_white",
         xaxis={"title": "LUT", "type": "log"},
-        yaxis={"title": "accuracy"},
+        yaxis={"title": f"accuracy on {events} events"},
         height=520,
         margin={"t": 30},
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from nacsr.report.rows import Row
+from nacsr.report.rows import CAVEAT, Row
 
 COLOURS = {"expression": "#c1440e", "network": "#1f5fa8"}
 MARKERS = {"expression": "o", "network": "s"}
 AXES = (("luts", "LUT"), ("latency_cycles", "clock cycles"))
 
 
+def events_shown(rows: Sequence[Row]) -> str:
+    """The events whose accuracy a plot shows: one kind for all its points."""
+    return "test" if rows and all(r.test is not None for r in rows) else "validation"
+
+
 def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
-    """Accuracy against LUTs and against clock cycles, both families.
+    """Accuracy against LUTs and against clock cycles, both families, with errors and bands.
 
     Args:
         rows: the front.
@@ -23,31 +29,33 @@ def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 2, sharey=True)
+    events = events_shown(rows)
     for axes, (metric, label) in zip(panels, AXES, strict=True):
         for family in COLOURS:
             mine = [r for r in rows if r.family == family and getattr(r, metric) is not None]
             if mine:
                 axes.errorbar(
                     [getattr(r, metric) for r in mine],
-                    [r.accuracy for r in mine],
-                    yerr=[r.accuracy_error or 0.0 for r in mine],
+                    [getattr(r, events) for r in mine],
+                    xerr=[min(r.bands.get(metric, 0.0), getattr(r, metric)) for r in mine],
+                    yerr=[getattr(r, f"{events}_error") or 0.0 for r in mine],
                     fmt=MARKERS[family],
                     color=COLOURS[family],
-                    capsize=2,
+                    ecolor=COLOURS[family] + "66",
                     label=family,
                 )
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
     if rows and all(r.luts for r in rows):
         panels[0].set_xscale("log")
-    events = rows[0].accuracy_stage if rows else "validation"
     panels[0].set_ylabel(f"accuracy on {events} events")
     if rows:
         panels[0].legend()
     figure.suptitle(name)
-    figure.supxlabel("; ".join(sorted({r.hardware for r in rows})), fontsize=7)
+    sources = "; ".join(sorted({r.hardware for r in rows}))
+    figure.supxlabel(textwrap.fill(f"{sources}. {CAVEAT}", 150), fontsize=7)
     figure.savefig(path, dpi=150)
     return path

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nacsr.archive import HARDWARE, Archive, Entry
-from nacsr.compiler import Setting
+from nacsr.archive import Archive, Entry
 from nacsr.cost import share, within
+from nacsr.design import Setting
 from nacsr.emit import default_flow
-from nacsr.measure import Measurement
+from nacsr.measure import HARDWARE, Measurement
 from nacsr.targets import target as find_target
 
 CAVEAT = (
@@ -23,20 +23,23 @@ CAVEAT = (
 class Row:
     """One design of a front.
 
-    Numbers are None where nothing measured them. ``accuracy_stage`` says which events the
-    accuracy was read on; ``hardware`` which method, stage, part and clock the resources
-    speak of; ``bands`` the known half-widths of the resource numbers.
+    Numbers are None where nothing measured them. ``validation`` is the accuracy that selected
+    the design, ``test`` the one read afterwards; AUCs are of the test events where those were
+    read, of the validation events otherwise (``auc_stage``). ``hardware`` says which method,
+    stage, part and clock the resources speak of; ``bands`` are their known half-widths.
     """
 
     id: str
     family: str
     title: str
     flow: str
-    accuracy: float | None
-    accuracy_error: float | None
-    accuracy_stage: str
+    validation: float | None
+    validation_error: float | None
+    test: float | None
+    test_error: float | None
     auc: Mapping[str, float]
     auc_error: Mapping[str, float]
+    auc_stage: str
     luts: float | None
     dsps: float | None
     ffs: float | None
@@ -63,28 +66,39 @@ def rows(
     return [_row(entry, setting, method, stage) for entry in front]
 
 
-def setting_of(archive: Archive) -> Setting:
-    """Ports, device and clock of a run."""
-    return Setting.from_json(archive.meta("setting") or "{}")
-
-
-def beyond(
-    archive: Archive, setting: Setting, limits: Mapping[str, float], method: str, stage: str
-) -> dict[str, str]:
-    """Designs that no front may hold because they break a limit: id -> which, in words."""
+def beyond(archive: Archive, setting: Setting, limits: Mapping[str, float]) -> dict[str, str]:
+    """Designs that the front may not hold because they break a limit: id -> which, in words."""
     found = {}
     for entry in archive.entries(designs_only=True):
-        known = {n: m.value for n in HARDWARE if (m := entry.find(n, method, stage)) is not None}
-        broken = within(known, find_target(setting.target), limits)
+        broken = within(_values(_hardware(entry)), find_target(setting.target), limits)
         if broken:
             found[entry.id] = f"{entry.candidate.title}: {'; '.join(broken)}"
     return found
 
 
+def absent(archive: Archive, rows: Sequence[Row]) -> list[str]:
+    """Why a family is not on a front, a line each: a finding, not to be hidden."""
+    lines = []
+    entries = archive.entries()
+    for family in sorted({"expression", "network"} - {r.family for r in rows}):
+        mine = [e for e in entries if e.candidate.family == family]
+        designs = sum(e.graph_text is not None for e in mine)
+        if not mine:
+            why = "that family was not searched"
+        elif not designs:
+            why = f"none of the {len(mine)} candidates became a design (nacsr show says why)"
+        else:
+            why = f"all {designs} designs are dominated, failed or beyond a limit"
+        lines.append(f"No {family} is on this front: {why}.")
+    return lines
+
+
 def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
-    accuracy, events = _accuracy(entry)
-    hardware = {name: entry.find(name, method, stage) for name in HARDWARE}
-    known = {n: m for n, m in hardware.items() if m is not None}
+    validation = entry.find("accuracy", "interpreter", "validation")
+    test = entry.find("accuracy", "interpreter", "test")
+    events = "validation" if test is None else "test"
+    known = _hardware(entry, method, stage)
+    values = _values(known)
     aucs = {c: entry.find("auc", "interpreter", events, c) for c in setting.classes}
     check = entry.find("mismatches", "g++", "csim")
     graph = entry.graph
@@ -93,31 +107,34 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
         family=entry.candidate.family,
         title=entry.candidate.title,
         flow=default_flow(graph),
-        accuracy=None if accuracy is None else accuracy.value,
-        accuracy_error=None if accuracy is None else accuracy.error,
-        accuracy_stage=events,
+        validation=None if validation is None else validation.value,
+        validation_error=None if validation is None else validation.error,
+        test=None if test is None else test.value,
+        test_error=None if test is None else test.error,
         auc={c: m.value for c, m in aucs.items() if m is not None},
         auc_error={c: m.error for c, m in aucs.items() if m is not None and m.error is not None},
+        auc_stage=events,
         bands={n: m.error for n, m in known.items() if m.error is not None},
-        percent=share({n: m.value for n, m in known.items()}, find_target(setting.target)),
-        hardware=_provenance(known),
-        scaling=setting.scaling,
+        percent=share(values, find_target(setting.target)),
+        hardware="; ".join(sorted({_source(m) for m in known.values()})),
+        scaling=setting.scaling.mode,
         mismatches=None if check is None else int(check.value),
         verified="" if check is None else f"{check.target}, {check.tool}",
         digest=graph.digest,
-        **{name: None if m is None else m.value for name, m in hardware.items()},
+        **{name: values.get(name) for name in HARDWARE},
     )
 
 
-def _accuracy(entry: Entry) -> tuple[Measurement | None, str]:
-    """The accuracy on test events, or on validation events before the end of a study."""
-    for stage in ("test", "validation"):
-        found = entry.find("accuracy", "interpreter", stage)
-        if found is not None:
-            return found, stage
-    return None, "validation"
+def _hardware(
+    entry: Entry, method: str = "analytic", stage: str = "csynth"
+) -> dict[str, Measurement]:
+    found = {name: entry.find(name, method, stage) for name in HARDWARE}
+    return {name: m for name, m in found.items() if m is not None}
 
 
-def _provenance(known: Mapping[str, Measurement]) -> str:
-    said = {f"{m.method}, {m.stage}, {m.tool}, {m.target}" for m in known.values()}
-    return "; ".join(sorted(said))
+def _values(known: Mapping[str, Measurement]) -> dict[str, float]:
+    return {name: m.value for name, m in known.items()}
+
+
+def _source(m: Measurement) -> str:
+    return f"{m.method}, {m.stage}, {m.tool}, {m.target}"

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nacsr.archive import Archive
+from nacsr.compiler import setting_of
 from nacsr.measure import tool_name
 from nacsr.report.page import page
 from nacsr.report.picture import picture
-from nacsr.report.rows import Row, beyond, setting_of
+from nacsr.report.rows import Row, absent, beyond
 from nacsr.spec import StudySpec
+from nacsr.study import limits
 from nacsr.targets import target as find_target
 
 
@@ -23,7 +25,7 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
         "dataset": archive.meta("dataset") or spec.dataset.source,
         "device": f"{device.part} at {spec.clock_mhz:g} MHz",
         "precision of expressions": spec.precision,
-        "input scaling": setting.scaling,
+        "input scaling": setting.scaling.mode,
         "objectives": ", ".join(spec.objectives),
         "seed": str(spec.seed),
         "budget": spec.budget,
@@ -32,7 +34,6 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
         "made by": tool_name(),
     }
     left_out = {e.id: e.failed for e in archive.entries() if e.failed}
-    constraints = {n: v for n, v in spec.constraints.model_dump().items() if v is not None}
-    left_out |= beyond(archive, setting, constraints, "analytic", "csynth")
-    page(rows, left_out, about, setting.classes, out / "report.html")
+    left_out |= beyond(archive, setting, limits(spec))
+    page(rows, setting, absent(archive, rows), left_out, about, out / "report.html")
     picture(rows, spec.name, out / "front.png")

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from nacsr.errors import ToolError
+from nacsr.errors import CompileError, ToolError
 
 FLAGS = ("-std=c++14", "-w", "-fno-exceptions")
 """C++14 is what Vitis HLS compiles; ``-w``: the warnings of vendor headers are not ours;
@@ -63,7 +63,8 @@ def compile(
         flags: options after ``FLAGS``, such as ``-O1``.
 
     Raises:
-        ToolError: with the first error that the compiler reports.
+        CompileError: with the first error that the compiler reports in the sources.
+        ToolError: if the compiler is missing, or ended without naming an error.
     """
     command = [*find(), *FLAGS, *flags]
     command += [f"-I{folder}" for folder in includes]
@@ -73,7 +74,7 @@ def compile(
         first = _ERROR.search(done.stderr)
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         msg = f"{command[0]} cannot compile {sources[0]}: {first[0] if first else last}"
-        raise ToolError(msg)
+        raise CompileError(msg) if first else ToolError(msg)
     return out
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +19,12 @@ import nacsr
 from nacsr.archive import Archive, Entry
 from nacsr.compiler import from_run
 from nacsr.emit.project import load
-from nacsr.errors import SpecError
+from nacsr.errors import CompileError, FileError, SpecError, ToolError
 from nacsr.frontends.stem import scores
 from nacsr.metrics import accuracy
+from nacsr.records import Job, Outcome
 from nacsr.study import Study
+from nacsr.tools import gxx
 from tests.study.conftest import tiny_dataset, tiny_spec
 
 
@@ -143,6 +147,72 @@ def test_kill_9_in_the_middle_then_again_gives_the_uninterrupted_front(
     study = Study(tiny_spec(), out, dataset=tiny_dataset())
     assert story(study.run(workers=0)) == story(front_of(tiny_run))
     assert study.archive.counts()["jobs"] > kept or child.returncode == 0
+
+
+class Stop:
+    """An observer that interrupts after some jobs, as Ctrl-C does."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def asked(self, family: str, phase: str, jobs: int) -> None:
+        pass
+
+    def done(self, job: Job, outcome: Outcome, *, replayed: bool) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_and_run_again_in_the_same_process(tiny_run: Path, tmp_path: Path) -> None:
+    study = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset())
+    for after in (2, 6, 11):
+        with pytest.raises(KeyboardInterrupt):
+            study.run(workers=0, observer=Stop(after))
+    assert story(study.run(workers=0)) == story(front_of(tiny_run))
+
+
+def test_a_missing_compiler_stops_the_study_and_condemns_no_design(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(tiny_run, out)
+    shutil.rmtree(out / "designs")
+    study = Study(tiny_spec(), out, dataset=tiny_dataset())
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ToolError, match="CXX"):
+        study.run(workers=0)
+    monkeypatch.delenv("CXX")
+    assert story(study.run(workers=0)) == story(front_of(tiny_run))
+    assert len(list((out / "designs").iterdir())) == len(front_of(tiny_run))
+
+
+def test_a_design_that_the_compiler_refuses_leaves_the_front(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    def refuse_the_first(*args: object, **kwargs: object) -> Path:
+        if not refused:
+            refused.append(args)
+            raise CompileError("g++ cannot compile this: error: a test")
+        return compile_cpp(*args, **kwargs)
+
+    compile_cpp = gxx.compile
+    monkeypatch.setattr(gxx, "compile", refuse_the_first)
+    study = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset())
+    front = study.run(workers=0)
+    failed = [e for e in study.archive.entries() if e.failed]
+    assert [e.failed for e in failed] == ["g++ cannot compile this: error: a test"]
+    assert failed[0].id not in {e.id for e in front}
+
+
+def test_two_processes_never_share_a_run_folder(tiny_run: Path) -> None:
+    study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
+    with (tiny_run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(FileError, match="another nacsr works in"):
+            study.run(workers=0)
 
 
 def jobs_in(out: Path) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nacsr.archive import FILE, Archive
-from nacsr.errors import ArchiveError, SpecError
+from nacsr.errors import ArchiveError, NacsrError, SpecError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, Graph
 from nacsr.measure import Measurement
@@ -102,16 +102,50 @@ def test_a_killed_writer_leaves_whole_records(tmp_path: Path) -> None:
         assert archive.counts()["jobs"] == 1
 
 
-@pytest.mark.parametrize("keep", [0.0, 0.4])
-def test_a_truncated_archive_is_one_clear_error(tmp_path: Path, keep: float) -> None:
+@pytest.mark.parametrize("lost", [1, 5_000, 100_000, None])
+def test_a_truncated_archive_is_one_clear_error(tmp_path: Path, lost: int | None) -> None:
     with Archive(tmp_path, create=True) as archive:
         for n in range(200):
             archive.record(f"k{n}", Outcome({"x": "y" * 500}, found=(design(n % 99, 0.6, n),)))
     path = tmp_path / FILE
     data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * keep)])
-    with pytest.raises(ArchiveError, match="cannot open the archive") as caught:
-        Archive(tmp_path)
+    path.write_bytes(b"" if lost is None else data[:-lost])
+    with pytest.raises(ArchiveError, match=r"archive|record") as caught:
+        read_everything(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def read_everything(path: Path) -> None:
+    with Archive(path) as archive:
+        archive.counts()
+        archive.front(("accuracy", "luts"))
+        for n in range(200):
+            if archive.outcome(f"k{n}") is None:
+                raise ArchiveError("a record is missing")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE measurements SET record = '{'",
+        "UPDATE measurements SET record = 'null'",
+        "UPDATE measurements SET record = json_remove(record, '$.tool')",
+        "UPDATE measurements SET record = json_set(record, '$.value', 'many')",
+        "UPDATE candidates SET record = json_set(record, '$.colour', 'red')",
+        "UPDATE candidates SET graph = 'nonsense'",
+        "UPDATE jobs SET result = 'nan?'",
+        "UPDATE jobs SET arrays = x'80049503'",
+        "DROP TABLE measurements",
+    ],
+)
+def test_a_damaged_record_is_one_clear_error(tmp_path: Path, damage: str) -> None:
+    with Archive(tmp_path, create=True) as archive:
+        for n in range(200):
+            archive.record(f"k{n}", Outcome(found=(design(n % 99, 0.6, n),)))
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute(damage)
+    with pytest.raises(NacsrError) as caught:
+        read_everything(tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -73,9 +73,9 @@ def write_csv(path: Path, rows: Rows, header: list[str]) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda rows: [[*r[:1], "nan", *r[2:]] for r in rows], "b"),
+        (lambda rows: [[*r[:1], "nan", *r[2:]] for r in rows], "'b'"),
         (lambda rows: [[r[0], 5.0, r[2]] for r in rows], "every event"),
-        (lambda rows: [[r[0], r[1], "s"] for r in rows], "class"),
+        (lambda rows: [[r[0], r[1], "s"] for r in rows], "two classes"),
         (lambda rows: [["many", r[1], r[2]] for r in rows], "many"),
     ],
 )
@@ -108,6 +108,9 @@ def test_a_missing_column_names_the_nearest(
         ("x0/0", "zero"),
         ("", "empty"),
         ("3.5", "no variable"),
+        ("pi*x0", "3.14159"),
+        ("sin*2", "call it"),
+        ("nowhere:3f", "no archive here"),
         ("x0 +", "formula"),
     ],
 )
@@ -181,3 +184,24 @@ def test_compile_cost_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (code, '"mismatches": 0' in text) == (0, True)
     by_source = call(capsys, "cost", "0.3*x0*sin(2*x1) - 0.8", "--json")[1]
     assert call(capsys, "cost", out, "--json")[1] == by_source
+
+
+def test_a_project_is_costed_for_its_own_device_and_clock(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ("--target", "vu9p", "--clock-mhz", 400)
+    source, out = "x0*x1*x2", tmp_path / "design"
+    assert call(capsys, "compile", source, *place, "--out", out)[0] == 0
+    own = call(capsys, "cost", out, "--json")[1]
+    assert "xcvu9p-flga2577-2-e @ 400 MHz" in own
+    assert own == call(capsys, "cost", source, *place, "--json")[1]
+    assert "@ 200 MHz" in call(capsys, "cost", out, "--clock-mhz", 200, "--json")[1]
+    assert "50..800" in refused(capsys, "cost", source, "--clock-mhz", 1e9)
+
+
+def test_a_run_folder_keeps_its_own_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Archive(tmp_path, create=True):
+        pass
+    assert "keeps its own study" in refused(capsys, "run", tmp_path, "--seed", 5)

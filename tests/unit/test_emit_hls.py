@@ -20,7 +20,7 @@ from nacsr.emit.names import identifier, identifiers
 from nacsr.emit.project import MANIFEST, ProjectMeta, load
 from nacsr.emit.vectors import random_words
 from nacsr.emit.verify import verify
-from nacsr.errors import EmitError, ToolError
+from nacsr.errors import EmitError, FileError, ToolError
 from nacsr.fixed import Fixed
 from nacsr.ir import OPS, Builder, Graph, evaluate
 from nacsr.tools import gxx
@@ -212,7 +212,7 @@ def test_a_failed_write_leaves_the_old_project(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(EmitError, match="No space left on device; choose"):
+        with pytest.raises(FileError, match="No space left on device; choose"):
             hls.emit(graph, project, META, random_words(graph, 3, 2))
     assert (project / MANIFEST).read_bytes() == before
     assert [p.name for p in project.parent.iterdir()] == ["copy"]
@@ -220,7 +220,7 @@ def test_a_failed_write_leaves_the_old_project(
 
 def test_a_folder_that_cannot_be_written_is_one_line(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EmitError, match="cannot write the project") as caught:
+    with pytest.raises(FileError, match="cannot write the project") as caught:
         hls.emit(graph, tmp_path / "file" / "p", META, random_words(graph, 4, 1))
     assert "\n" not in str(caught.value)
 

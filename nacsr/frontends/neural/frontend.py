@@ -131,7 +131,7 @@ class NeuralFrontend:
             with _one_thread():
                 graph = (_final if final else _search)(mlp, problem, job)
             measured = measure(graph, problem, FLOW)
-        except NacsrError as error:
+        except (NacsrError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError
             failed = Candidate(FAMILY, genotype, seed, title, parents, reason=str(error))
             return Outcome({"objectives": None}, found=(Found(failed),))
         candidate = Candidate(FAMILY, genotype, seed, title, parents)

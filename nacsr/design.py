@@ -1,0 +1,208 @@
+"""A design: a lowered model at a device and clock, which runs, is costed, emitted and verified."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nacsr.cost import Cost, estimate
+from nacsr.data.words import Feature, Scaling, to_words
+from nacsr.emit import FLOWS
+from nacsr.emit.project import ProjectMeta
+from nacsr.emit.verify import Verification, verify
+from nacsr.errors import ArchiveError, DataError, FixedError, SpecError
+from nacsr.fixed import Fixed, Raw
+from nacsr.frontends.stem import bind
+from nacsr.ir import Graph, evaluate
+from nacsr.targets import target as find_target
+
+CLOCK_MHZ = (50.0, 800.0)
+"""Clocks that the cost rules can speak of."""
+
+RANDOM_WORDS = 1_000
+"""Random events that verify a design which comes without data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a design lives: its ports, its device and its clock.
+
+    Attributes:
+        features: the words that arrive.
+        classes: names of the outputs.
+        scaling: how words become the values that formulas and networks speak of.
+        target: name of the device.
+        clock_mhz: clock frequency.
+    """
+
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    scaling: Scaling
+    target: str
+    clock_mhz: float
+
+    def to_json(self) -> str:
+        """As the archive keeps it."""
+        features = [[f.name, str(f.type)] for f in self.features]
+        return json.dumps(
+            {
+                "features": features,
+                "classes": self.classes,
+                "scaling": asdict(self.scaling),
+                "target": self.target,
+                "clock_mhz": self.clock_mhz,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Setting:
+        """The inverse of ``to_json``.
+
+        Raises:
+            ArchiveError: if the text is not that.
+        """
+        try:
+            read = json.loads(text)
+            features = tuple(Feature(n, Fixed.parse(t)) for n, t in read["features"])
+            given = read["scaling"]
+            scaling = Scaling(given["mode"], tuple(given["offsets"]), tuple(given["shifts"]))
+            clock = float(read["clock_mhz"])
+            return cls(features, tuple(read["classes"]), scaling, str(read["target"]), clock)
+        except (ValueError, KeyError, TypeError, FixedError) as error:
+            msg = f"the run's features cannot be read ({error!r}); restore a copy of its archive"
+            raise ArchiveError(msg) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A lowered model for a flow.
+
+    Attributes:
+        graph: the IR.
+        setting: ports, device, clock.
+        name: identifier of the emitted project.
+        title: formula or architecture, for people.
+        flow: the back end, a key of ``nacsr.emit.FLOWS``.
+    """
+
+    graph: Graph
+    setting: Setting
+    name: str
+    title: str
+    flow: str
+
+    def words(self, x: ArrayLike) -> Raw:
+        """Raw words of shape (events, features): integers are words already, floats are
+        physical values that are quantised as the front end would.
+
+        Raises:
+            DataError: for another number of columns, or words outside their type.
+        """
+        given = np.asarray(x)
+        if given.ndim != 2 or given.shape[1] != len(self.setting.features):
+            names = ", ".join(f.name for f in self.setting.features)
+            wanted = f"(events, {len(self.setting.features)})"
+            msg = f"expected shape {wanted} for {names}; got {list(given.shape)}"
+            raise DataError(msg)
+        if given.dtype.kind in "iu":
+            return given.astype(np.int64)
+        return to_words(given.astype(np.float64), self.setting.features)
+
+    def run(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Bit-true outputs for many events.
+
+        Args:
+            x: shape (events, features): integer words, or floats (see ``words``).
+
+        Returns:
+            Output values, shape (events, outputs); exact multiples of the output's LSB.
+        """
+        words = self.words(x)
+        outputs = evaluate(self.graph, bind(self.graph, self.setting.features, words))
+        columns = [
+            self.graph.ops[i].type.to_float(outputs[n]).reshape(len(words), -1)
+            for n, i in self.graph.outputs
+        ]
+        return np.concatenate(columns, axis=1)
+
+    def moved(self, target: str | None = None, clock_mhz: float | None = None) -> Design:
+        """The same design on another device or at another clock; None leaves it as it is.
+
+        Raises:
+            SpecError: for an unknown device, or a clock beyond the rules.
+        """
+        setting = replace(
+            self.setting,
+            target=self.setting.target if target is None else target,
+            clock_mhz=self.setting.clock_mhz if clock_mhz is None else clock_mhz,
+        )
+        check_place(setting.target, setting.clock_mhz)
+        return replace(self, setting=setting)
+
+    def cost(self) -> Cost:
+        """Analytic cost at the setting's device and clock."""
+        return estimate(self.graph, self.setting.target, self.setting.clock_mhz, self.flow)
+
+    def emit(self, out: Path | str, words: Raw | None = None, seed: int = 0) -> Path:
+        """Write the self-contained project.
+
+        Args:
+            out: folder to make.
+            words: raw words for the testbench, shape (events, features); random ones if None.
+            seed: of the random ones.
+
+        Raises:
+            EmitError: if the flow cannot express the graph, or the folder cannot be written.
+        """
+        if words is None:
+            words = self.random_words(RANDOM_WORDS, seed)
+        device = find_target(self.setting.target)
+        meta = ProjectMeta(
+            name=self.name,
+            title=self.title,
+            flow=self.flow,
+            target=device.name,
+            part=device.part,
+            clock_mhz=self.setting.clock_mhz,
+            features=self.setting.features,
+            classes=self.setting.classes,
+            scaling=self.setting.scaling.mode,
+        )
+        vectors = bind(self.graph, self.setting.features, words)
+        return FLOWS[self.flow].emit(self.graph, Path(out), meta, vectors)
+
+    def verify(self, folder: Path | str | None = None, events: int | None = None) -> Verification:
+        """Compile the emitted C++ with g++ and compare every output word with the interpreter.
+
+        Args:
+            folder: an emitted project of this design; a temporary one if None.
+            events: random events instead of the shipped vectors.
+        """
+        if folder is not None:
+            return verify(Path(folder), events)
+        with tempfile.TemporaryDirectory(prefix="nacsr_") as scratch:
+            return verify(self.emit(Path(scratch) / self.name), events)
+
+    def random_words(self, events: int, seed: int) -> Raw:
+        """Words spread over the whole range of every feature, shape (events, features)."""
+        rng = np.random.default_rng(seed)
+        types = [f.type for f in self.setting.features]
+        columns = [rng.integers(t.min_raw, t.max_raw, events, endpoint=True) for t in types]
+        return np.stack(columns, axis=1)
+
+
+def check_place(target: str, clock_mhz: float) -> None:
+    """Refuse a device or a clock that the cost rules do not know.
+
+    Raises:
+        SpecError: naming the known ones.
+    """
+    find_target(target)
+    if not CLOCK_MHZ[0] <= clock_mhz <= CLOCK_MHZ[1]:
+        msg = f"clock_mhz must be {CLOCK_MHZ[0]:g}..{CLOCK_MHZ[1]:g}, not {clock_mhz:g}"
+        raise SpecError(msg)
