@@ -11,8 +11,8 @@ from rich.text import Text
 
 from nacsr.report.rows import CAVEAT, Row
 
-FORMULA = 34  # characters of a formula that a row shows; report.html has all of it
-WIDTH = 158  # narrower than this, columns of numbers would break
+FORMULA = 30  # characters of a formula that a row shows; report.html has all of it
+WIDTH = 164  # narrower than this, columns of numbers would break
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -28,7 +28,7 @@ def table(rows: Sequence[Row], classes: Sequence[str], findings: Sequence[str]) 
         shown.add_column(name, no_wrap=True)
     aucs = "AUC " + " ".join(f"{c:>4}" for c in classes)
     numbers = ("LUT", "DSP", "FF", "BRAM", "cycles", "II", "wrong")
-    for name in ("validation", "test accuracy", aucs, *numbers):
+    for name in ("val.", "test accuracy", aucs, *numbers):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         shown.add_row(*cells(row, classes))

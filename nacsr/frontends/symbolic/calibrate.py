@@ -144,5 +144,5 @@ def _snapped(fit: Fit, units: Real, weights: Real, lsb: float) -> Real:
             pick = int(np.argmax(error**2 / np.diag(inverse)))
             weights[at] += inverse[:, pick] * (error[pick] / inverse[pick, pick])
             free[at[pick]] = False
-    snapped: Real = weights / units
-    return snapped
+    # every weight is of two digits now, but for the rounding of the division by its unit
+    return np.array([two_digits(w, lsb) for w in (weights / units).tolist()])
