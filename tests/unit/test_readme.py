@@ -1,0 +1,48 @@
+"""What the README shows is there: its Python runs, its commands and options exist."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import nacsr
+from nacsr.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    start = TEXT.index("    import nacsr\n")
+    block = TEXT[start : TEXT.index("\n\n`nacsr.Study", start)]
+    names: dict[str, object] = {}
+    exec(compile(textwrap.dedent(block), "README.md", "exec"), names)
+    assert isinstance(names["design"], nacsr.Design)
+
+
+COMMANDS = re.findall(r"^    nacsr ((?:\w+)(?: \| \w+)*)(.*)$", TEXT, re.MULTILINE)
+
+
+def test_the_readme_lists_every_command() -> None:
+    listed = {name for names, _ in COMMANDS for name in names.split(" | ")}
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert listed == known
+
+
+@pytest.mark.parametrize(("names", "rest"), COMMANDS)
+def test_every_command_has_the_options_that_the_readme_shows(names: str, rest: str) -> None:
+    for name in names.split(" | "):
+        done = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+        assert done.exit_code == 0
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in done.output
+
+
+def test_the_main_study_is_the_one_shown() -> None:
+    assert "nacsr run examples/jets.yaml" in TEXT
+    assert (ROOT / "examples" / "jets.yaml").is_file()
