@@ -233,3 +233,27 @@ def test_report_files_and_json_agree_with_the_archive(tiny_run: Path) -> None:
     shown = json.loads(done.stdout)
     assert [r["id"] for r in shown] == [e.id for e in front_of(tiny_run)]
     assert all(r["hardware"].startswith("analytic, csynth, nacsr") for r in shown)
+
+
+def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path) -> None:
+    out, study_file = tmp_path / "run", tmp_path / "study.yaml"
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(400, 2))
+    rows = [f"{a},{b},{'s' if a * b > 0 else 'b'}" for a, b in x]
+    (tmp_path / "events.csv").write_text("\n".join(["a,b,kind", *rows]))
+    study_file.write_text(
+        "dataset: events.csv\nbudget: quick\nfamilies: {network: null, "
+        "expression: {functions: [], max_size: 9}}\n"
+    )
+    command = [sys.executable, "-m", "nacsr", "run", str(study_file), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "No network is on this front: that family was not searched." in done.stdout
+    report = (out / "report.html").read_text()
+    front = front_of(out)
+    for entry in front:
+        assert f'href="designs/{entry.id}/"' in report
+        assert (out / "designs" / entry.id / "Makefile").is_file()
+        for line in entry.candidate.title.split("; "):
+            assert line.replace("<", "&lt;") in report
+    assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert 'src="http' not in report  # it opens without a network
