@@ -96,7 +96,6 @@ class Workers(Generic[Context, Item, Result]):
 
 def _begin(function: Callable[[Any, Any], Any], context: object, parent: int) -> None:
     os.setpgid(0, 0)  # a group of its own: Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGTERM, _end)
     _state["function"], _state["context"] = function, context
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
@@ -116,4 +115,10 @@ def _end(*_: object) -> NoReturn:
 
 
 def _work(item: Any) -> Any:
-    return _state["function"](item, _state["context"])
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        return _state["function"](item, _state["context"])
+    except SystemExit:  # from _end: scratch folders are gone by now
+        os._exit(1)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

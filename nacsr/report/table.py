@@ -15,6 +15,12 @@ FORMULA = 30  # characters of a formula that a row shows; report.html has all of
 WIDTH = 164  # narrower than this, columns of numbers would break
 
 
+SCALINGS = {
+    "folded": "Input scaling: folded, raw words arrive and centring and shifting are counted.",
+    "external": "Input scaling: external (ext), standardised words arrive, uncounted.",
+}
+
+
 def console(*, stderr: bool = False) -> Console:
     """A console on which the table keeps its shape, also in a log file."""
     width = max(Console().width, WIDTH)
@@ -40,7 +46,7 @@ def cells(row: Row, classes: Sequence[str]) -> list[str]:
     aucs = " ".join(f"{row.auc[c]:.3f}".lstrip("0") for c in classes if c in row.auc)
     return [
         row.id,
-        row.family,
+        row.family if row.scaling == "folded" else f"{row.family} (ext)",
         row.title if len(row.title) <= FORMULA else row.title[: FORMULA - 1] + "…",
         with_error(row.validation, None),
         with_error(row.test, row.test_error),
@@ -72,7 +78,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     lines += [f"Hardware numbers: {said}." for said in sorted({r.hardware for r in rows})]
     checks = sorted({r.verified for r in rows} - {""})
     lines += [f"Checked bit for bit: {said}." for said in checks]
-    lines += [f"Input scaling: {said}." for said in sorted({r.scaling for r in rows})]
+    lines += [SCALINGS[said] for said in sorted({r.scaling for r in rows})]
     return [*lines, CAVEAT]
 
 

@@ -17,12 +17,14 @@ import pytest
 
 import nacsr
 from nacsr.archive import Archive, Entry
-from nacsr.compiler import from_run
+from nacsr.compiler import from_run, setting_of
 from nacsr.emit.project import load
 from nacsr.errors import CompileError, FileError, SpecError, ToolError
 from nacsr.frontends.stem import scores
 from nacsr.metrics import accuracy
 from nacsr.records import Job, Outcome
+from nacsr.report.rows import rows
+from nacsr.report.table import cells
 from nacsr.study import Study
 from nacsr.tools import gxx
 from tests.study.conftest import tiny_dataset, tiny_spec
@@ -257,3 +259,17 @@ def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path)
             assert line.replace("<", "&lt;") in report
     assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
     assert 'src="http' not in report  # it opens without a network
+
+
+def test_external_scaling_is_stated_on_every_row(tmp_path: Path) -> None:
+    spec = tiny_spec(inputs={"scaling": "external"})
+    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
+    front = study.run(workers=0)
+    setting = setting_of(study.archive)
+    for row in rows(front, setting):
+        assert row.scaling == "external"
+        assert row.mismatches == 0
+        assert cells(row, setting.classes)[1].endswith("(ext)")
+    assert all(
+        "external" in (tmp_path / "run/designs" / e.id / "README.md").read_text() for e in front
+    )
