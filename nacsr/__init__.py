@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nacsr import targets
     from nacsr.archive import Archive
     from nacsr.compiler import compile
     from nacsr.data.dataset import from_arrays
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from nacsr.fixed import Fixed
     from nacsr.spec import StudySpec, load_spec
     from nacsr.study import Study
-    from nacsr.targets import TARGETS as targets
 
 __all__ = [
     "Archive",
@@ -46,8 +46,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "targets":  # also the name of the module that holds the registry
-        value: Any = importlib.import_module("nacsr.targets").TARGETS
+    if name == "targets":
+        value: Any = importlib.import_module("nacsr.targets")
+    elif name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("nacsr")
     elif name in _HOMES:
         module, attribute = _HOMES[name]
         value = getattr(importlib.import_module(module), attribute)

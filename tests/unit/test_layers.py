@@ -103,3 +103,10 @@ def test_import_leaves_heavy_packages_out() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_everything_that_the_package_promises_is_there() -> None:
+    for name in nacsr.__all__:
+        assert getattr(nacsr, name) is not None, name
+    assert nacsr.targets.target("vu13p").part == "xcvu13p-flga2577-2-e"
+    assert nacsr.compile is sys.modules["nacsr.compiler"].compile
