@@ -11,7 +11,17 @@ from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed, Overflow
 from nacsr.frontends.stem import bind
-from nacsr.frontends.symbolic.expr import OPERATORS, Call, Num, Var, evaluate, fold, variables, walk
+from nacsr.frontends.symbolic.expr import (
+    OPERATORS,
+    Call,
+    Num,
+    Var,
+    evaluate,
+    fold,
+    size,
+    variables,
+    walk,
+)
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.show import to_text
@@ -137,7 +147,9 @@ def test_nothing_ever_wraps(one, two, precision, seed):
         assert (got[port] == want[port]).all()
         bits = graph.ops[index].type
         assert bits.frac == working.frac
-        assert bits.integer <= working.integer
+        # the sum of an output is exact: a bit more whenever its number of terms doubles
+        terms = max(size(one) + 1, size(two))
+        assert bits.integer <= working.integer + terms.bit_length()
     assert len({graph.ops[i].type.plain() for _, i in graph.outputs}) == 1
 
 
@@ -210,3 +222,18 @@ def test_shared_terms_are_computed_once():
     trees = {k: parse(f"{text}*{i} + c", NAMES, LUTS) for i, k in enumerate("pqr", 2)}
     graph = lower(trees, FEATURES, FOLDED, Fixed(16, 6), LUTS)
     assert sum(op.name == "lut" for op in graph.ops) == 1
+
+
+def test_a_long_sum_is_exact_and_as_wide_as_it_needs():
+    terms = [Call("mul", (Num(1.25), Var("a"))) for _ in range(40)]
+    whole = terms[0]
+    for term in terms[1:]:
+        whole = Call("add", (whole, term))
+    graph = lower({"f": whole}, FEATURES, FOLDED, Fixed.parse("16,6"), LUTS)
+    out = graph.ops[graph.outputs[0][1]]
+    assert out.type.integer <= 6 + 6  # 40 terms need six bits more, not forty
+    words = random_words(3)
+    one = lower({"f": terms[0]}, FEATURES, FOLDED, Fixed.parse("16,6"), LUTS)
+    single = interpret(one, bind(one, FEATURES, words))["f"]
+    total = interpret(graph, bind(graph, FEATURES, words))["f"]
+    assert (total == 40 * single).all()

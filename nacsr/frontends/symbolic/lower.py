@@ -1,9 +1,10 @@
 """Lowering: from trees on standardised values to a fixed-point graph that never wraps.
 
 The working precision ``fixed<W,I>`` has F = W - I fractional bits. Variables, products and
-table values are truncated to F of them, which is free; sums are exact. The integer bits of
-every value come from its exact interval: as many as it needs, and where that is more than I
-the value saturates at the working type.
+table values are truncated to F of them, which is free. The integer bits of every value come
+from its exact interval: as many as it needs, and where that is more than I the value saturates
+at the working type. Sums are exact: partial sums never saturate, and a sum that is an output
+does not either, since wider words cost less than the comparators that would clip them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from nacsr.ir import Builder, Graph, verify
 from nacsr.ir.ops import cast_fits
 from nacsr.luts import LutFunc
 
+SUMS = frozenset({"add", "sub", "neg"})
+
 FACTOR_BITS = 8
 """Significant bits that a constant factor keeps at least: a relative error below 2**-8."""
 
@@ -35,8 +38,9 @@ def lower(
 
     Constant subexpressions are folded first. A constant is rounded to nearest on the grid of
     F fractional bits; a factor below one keeps ``FACTOR_BITS`` significant bits, unless it is
-    zero on that grid: then its term vanishes. A term beyond the working type saturates. All
-    outputs have one type, so that their raw integers compare.
+    zero on that grid: then its term vanishes. A term beyond the working type saturates, a
+    sum that is an output does not. All outputs have one type, so that their raw integers
+    compare.
 
     Args:
         expressions: trees by output port.
@@ -54,7 +58,7 @@ def lower(
         msg = "there is no expression to lower; give one an output"
         raise ExpressionError(msg)
     lowering = _Lowering(features, scaling, precision, luts)
-    values = {port: lowering.value(fold(expr, luts)) for port, expr in expressions.items()}
+    values = {port: lowering.exact(fold(expr, luts)) for port, expr in expressions.items()}
     common = lowering.common([*values.values()])
     for port, index in values.items():
         lowering.builder.output(port, lowering.builder.cast(index, common))
@@ -95,6 +99,13 @@ class _Lowering:
             return self._settle(scalar_stem(self.builder, self.features, self.scaling, place))
         return self._settle(self._call(expr))
 
+    def exact(self, expr: Expr) -> int:
+        """The index of a tree's value: a sum with all its bits, anything else settled."""
+        if not (isinstance(expr, Call) and expr.op in SUMS):
+            return self.value(expr)
+        index = self._call(expr)  # narrowed, or every sum of a chain would be a bit wider
+        return self.builder.cast(index, span(*self._range(index), self.builder.type(index).frac))
+
     def common(self, values: Sequence[int]) -> Fixed:
         """The narrowest type of F fractional bits that holds the ranges of all values."""
         frac = self.working.frac
@@ -119,7 +130,7 @@ class _Lowering:
     def _call(self, expr: Call) -> int:
         if expr.op == "mul":
             return self._product(expr.args)
-        args = [self.value(a) for a in expr.args]
+        args = [self.exact(a) if expr.op in SUMS else self.value(a) for a in expr.args]
         match expr.op:
             case "square":
                 return self._times(args[0], args[0])
