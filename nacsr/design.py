@@ -97,8 +97,8 @@ class Design:
     flow: str
 
     def words(self, x: ArrayLike) -> Raw:
-        """Raw words of shape (events, features): integers are words already, floats are
-        physical values that are quantised as the front end would.
+        """Raw words of shape (events, features): an integer array holds words already, all
+        else (lists too) holds physical values, which are quantised as the front end would.
 
         Raises:
             DataError: for another number of columns, or words outside their type.
@@ -109,7 +109,10 @@ class Design:
             wanted = f"(events, {len(self.setting.features)})"
             msg = f"expected shape {wanted} for {names}; got {list(given.shape)}"
             raise DataError(msg)
-        if given.dtype.kind in "iu":
+        if given.dtype.kind not in "iuf":
+            msg = f"expected numbers, got {given.dtype}; convert the values first"
+            raise DataError(msg)
+        if isinstance(x, np.ndarray) and given.dtype.kind in "iu":
             return given.astype(np.int64)
         return to_words(given.astype(np.float64), self.setting.features)
 
@@ -117,7 +120,7 @@ class Design:
         """Bit-true outputs for many events.
 
         Args:
-            x: shape (events, features): integer words, or floats (see ``words``).
+            x: shape (events, features): physical values, or an integer array of words.
 
         Returns:
             Output values, shape (events, outputs); exact multiples of the output's LSB.
@@ -184,7 +187,7 @@ class Design:
             events: random events instead of the shipped vectors.
         """
         if folder is not None:
-            return verify(Path(folder), events)
+            return verify(Path(folder), events, extra=0 if events else RANDOM_WORDS)
         with tempfile.TemporaryDirectory(prefix="nacsr_") as scratch:
             return verify(self.emit(Path(scratch) / self.name), events)
 

@@ -21,6 +21,7 @@ Raw = NDArray[np.int64]
 Bits = NDArray[np.bool_]
 
 MAX_WIDTH = 63
+MAX_POINT = 1023  # beyond it, values leave the range of a float64
 
 
 class Rounding(StrEnum):
@@ -76,6 +77,9 @@ class Fixed:
         if not 1 <= self.width <= MAX_WIDTH:
             msg = f"a fixed-point width must be 1..{MAX_WIDTH} bits, not {self.width}"
             raise FixedError(msg)
+        if abs(self.integer) > MAX_POINT:
+            msg = f"fixed-point integer bits must be ±{MAX_POINT} at most, not {self.integer}"
+            raise FixedError(msg)
 
     @property
     def frac(self) -> int:
@@ -96,6 +100,13 @@ class Fixed:
     def min_raw(self) -> int:
         """The smallest raw integer (``SAT_SYM`` keeps it reachable by wrapping only)."""
         return -(1 << (self.width - 1)) if self.signed else 0
+
+    @property
+    def lowest(self) -> int:
+        """The smallest raw integer that this type's overflow mode lets through."""
+        # a single sign bit has no -max: the headers clip it to -1
+        symmetric = self.overflow is Overflow.SAT_SYM and self.signed and self.width > 1
+        return -self.max_raw if symmetric else self.min_raw
 
     @property
     def max(self) -> float:
@@ -181,7 +192,8 @@ class Fixed:
         if not np.isfinite(exact).all():
             msg = f"cannot quantise NaN or infinite values to {self}"
             raise FixedError(msg)
-        scaled = np.ldexp(exact, self.frac)
+        with np.errstate(over="ignore"):  # what overflows here saturates or wraps to zero
+            scaled = np.clip(np.ldexp(exact, self.frac), -(2.0**1000), 2.0**1000)
         floor = np.floor(scaled)
         rest = scaled - floor  # exact: a float64 of 2**53 or more has no fraction
         up = _rounds_up(self.rounding, np.sign(rest - 0.5), rest > 0, floor % 2 == 1, exact < 0)
@@ -193,7 +205,7 @@ class Fixed:
         inside = self._overflow(np.where(beyond, 0, rounded).astype(np.int64), 0)
         if self.overflow is Overflow.SAT_ZERO:
             return inside
-        ends = np.where(rounded < 0, self._lowest(), self.max_raw)
+        ends = np.where(rounded < 0, self.lowest, self.max_raw)
         return np.where(beyond, ends, inside)
 
     def to_float(self, raw: ArrayLike) -> NDArray[np.float64]:
@@ -205,19 +217,13 @@ class Fixed:
         shift = min(shift, MAX_WIDTH)
         if self.overflow is Overflow.WRAP:
             return self._wrap(value << np.int64(shift))
-        low = self._lowest()
+        low = self.lowest
         over = value > (self.max_raw >> shift)
         under = value < -(-low >> shift)
         inside = np.where(over | under, 0, value) << np.int64(shift)
         if self.overflow is Overflow.SAT_ZERO:
             return inside
         return np.where(over, self.max_raw, np.where(under, low, inside))
-
-    def _lowest(self) -> int:
-        """The lower end that saturation clips to."""
-        # a single sign bit has no -max: the headers clip it to -1
-        symmetric = self.overflow is Overflow.SAT_SYM and self.signed and self.width > 1
-        return -self.max_raw if symmetric else self.min_raw
 
     def _wrap(self, value: Raw) -> Raw:
         up = np.int64(64 - self.width)

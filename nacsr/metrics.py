@@ -15,10 +15,12 @@ def accuracy(scores: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[floa
         labels: class indices, shape (events,).
 
     Returns:
-        The accuracy ``p`` and ``sqrt(p (1 - p) / events)``.
+        The accuracy, and ``sqrt(q (1 - q) / events)`` with ``q = (right + 1) / (events + 2)``,
+        Laplace's estimate, which is not zero where every event is right.
     """
-    p = float(np.mean(np.argmax(scores, axis=1) == labels))
-    return p, float(np.sqrt(p * (1 - p) / len(labels)))
+    right, events = int(np.sum(np.argmax(scores, axis=1) == labels)), len(labels)
+    q = (right + 1) / (events + 2)
+    return right / events, float(np.sqrt(q * (1 - q) / events))
 
 
 def log_probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -48,7 +50,11 @@ def auc(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
 
 
 def auc_error(area: float, positives: int, negatives: int) -> float:
-    """Standard error of an AUC (Hanley and McNeil 1982, eq. 1)."""
+    """Standard error of an AUC (Hanley and McNeil 1982, eq. 1).
+
+    An AUC of one is taken as half a pair short of it, so that the error is not zero.
+    """
+    area = min(area, 1 - 0.5 / (positives * negatives))
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     spread = area * (1 - area)
     spread += (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)

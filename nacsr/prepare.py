@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from nacsr.data.dataset import Dataset
 from nacsr.data.split import split
-from nacsr.data.words import Feature, Scaling, derive_features, fit_scaling, to_words
+from nacsr.data.words import (
+    Feature,
+    Scaling,
+    check_words,
+    derive_features,
+    fit_scaling,
+    to_words,
+)
 from nacsr.errors import SpecError, unknown
 from nacsr.fixed import Fixed, Overflow, Raw, Rounding
 from nacsr.frontends.base import Problem
@@ -45,7 +52,11 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
     parts = split(dataset, spec.split, spec.seed)
     x, precision = dataset.x, Fixed.parse(spec.precision)
     if spec.inputs.scaling == "external":
+        if spec.inputs.types:
+            msg = "inputs.types goes with scaling: folded; external words have the precision's type"
+            raise SpecError(msg)
         mean, spread = x[parts.train].mean(0), x[parts.train].std(0)
+        spread = np.where(spread > 0, spread, 1.0)  # a constant is refused below, by its name
         x = (x - mean) / spread
         word = precision.with_modes(Rounding.RND, Overflow.SAT)
         features = tuple(Feature(n, word) for n in dataset.features)
@@ -57,6 +68,7 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         features = _given_types(derived, spec.inputs.types)
         words = to_words(x, features)
         scaling = fit_scaling(words[parts.train], features)
+    check_words(x[parts.train], words[parts.train], features)
     problem = Problem(
         features=features,
         classes=dataset.classes,

@@ -94,7 +94,10 @@ class InputSpec(Section):
     @classmethod
     def _fixed(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
-            _parsed(text, f"{name}: ")
+            given = _parsed(text, f"{name}: ")
+            if given != given.plain():
+                msg = f"{name}: words are rounded and saturated by the front end; leave out modes"
+                raise ValueError(msg)
         return value
 
 
@@ -211,7 +214,11 @@ class StudySpec(Section):
     @field_validator("precision")
     @classmethod
     def _fixed(cls, value: str) -> str:
-        return str(_parsed(value))
+        given = _parsed(value)
+        if given != Fixed(given.width, given.integer):
+            msg = f"must be signed and without modes, such as fixed<16,6>, not {value}"
+            raise ValueError(msg)
+        return str(given)
 
     @field_validator("objectives")
     @classmethod

@@ -28,7 +28,8 @@ class Workers(Generic[Context, Item, Result]):
     Args:
         function: a module-level function.
         context: sent to every worker once.
-        count: number of processes; 0 runs every job in this process, for debugging.
+        count: number of processes; 0 runs every job in this process, for debugging (BLAS
+            then uses as many threads as it likes, which may change last bits).
     """
 
     def __init__(

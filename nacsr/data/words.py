@@ -17,6 +17,8 @@ from nacsr.errors import DataError
 from nacsr.fixed import Fixed, Overflow, Raw, Rounding
 
 WORD_BITS = 16
+FEWEST_WORDS = 8
+"""Distinct words that a feature with as many distinct values must keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,52 @@ def to_words(x: NDArray[np.float64], features: Sequence[Feature]) -> Raw:
 
 
 def fit_scaling(words: Raw, features: Sequence[Feature]) -> Scaling:
-    """Folded scaling from training words: median as offset, nearest power of two to the spread."""
+    """Folded scaling from training words: median as offset, nearest power of two to the spread.
+
+    The spread is the standard deviation, or that of the central half where a few outliers
+    would inflate it more than eightfold.
+    """
     offsets, shifts = [], []
     for j, feature in enumerate(features):
         offsets.append(int(np.median(words[:, j])))
-        spread = float(np.std(words[:, j])) * feature.type.lsb
-        shifts.append(round(float(np.log2(spread))) if spread > 0 else 0)
+        spread = _spread(words[:, j]) * feature.type.lsb
+        shifts.append(round(float(np.log2(spread))) if spread > 0 else feature.type.integer)
     return Scaling("folded", tuple(offsets), tuple(shifts))
+
+
+def _spread(column: Raw) -> float:
+    spread = float(np.std(column))
+    low, high = np.quantile(column, (0.25, 0.75))
+    central = float(high - low) / 1.349  # equal to the standard deviation of a Gaussian
+    return central if 0 < 8 * central < spread else spread
+
+
+def check_words(x: NDArray[np.float64], words: Raw, features: Sequence[Feature]) -> None:
+    """Refuse words that have lost the feature that they stand for.
+
+    Args:
+        x: training values, shape (events, features).
+        words: their words, same shape.
+        features: names and types.
+
+    Raises:
+        DataError: naming the feature, its type and the remedy.
+    """
+    for j, feature in enumerate(features):
+        values, distinct = len(np.unique(x[:, j])), len(np.unique(words[:, j]))
+        if values > 1 and distinct < min(values, FEWEST_WORDS):
+            msg = (
+                f"feature {feature.name!r}: {values} training values become {distinct} words of "
+                f"{feature.type.plain()}; its range is too wide for its spread: subtract its "
+                "offset, cut outliers, raise inputs.width, or give its type in inputs.types"
+            )
+            raise DataError(msg)
+        if values == 1:
+            msg = (
+                f"feature {feature.name!r} is constant in the training events; leave it out with "
+                "features: [...], or split by another seed"
+            )
+            raise DataError(msg)
 
 
 def standardise(words: Raw, features: Sequence[Feature], scaling: Scaling) -> NDArray[np.float64]:

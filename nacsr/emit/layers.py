@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.errors import EmitError
-from nacsr.fixed import Fixed, Raw, span
+from nacsr.fixed import Fixed, Raw, Rounding, span
 from nacsr.ir.graph import Graph, Op
 
 KINDS = frozenset({"input", "dense", "relu", "lut", "cast"})
@@ -139,6 +139,10 @@ class _Matcher:
         if wide:
             raise self._refusal(index, f"{wide[0]} is wider than {EXACT_BITS} bits")
         type_ = self.graph.ops[self.readers[index][0]].type if self._fused(index) else op.type
+        drop = op.type.frac - type_.frac
+        if type_.rounding is not Rounding.TRN and drop > op.type.width:
+            # the open headers abort on it in C simulation; the HLS back end widens first
+            raise self._refusal(index, f"rounds away {drop} bits of a {op.type.width}-bit value")
         name = f"{kind}{len(self.layers)}"
         before = self._source(index, source)
         return Layer(name, kind, before.name, op.shape[0], type_, op.type.plain(), constants)

@@ -31,7 +31,7 @@ def flatten(words: Mapping[str, Raw], layout: Layout) -> Raw:
 
     Without any port there is one event, as in the interpreter.
     """
-    parts = [words[n].reshape(len(words[n]), -1) for n, _, _ in layout]
+    parts = [words[n].reshape(len(words[n]), size(shape)) for n, _, shape in layout]
     return np.concatenate(parts, axis=1) if parts else np.empty((1, 0), dtype=np.int64)
 
 

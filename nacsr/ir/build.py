@@ -43,7 +43,8 @@ class Builder:
 
     def cast(self, arg: int, type: Fixed) -> int:
         """``arg`` converted to ``type``; nothing is added when it has that format already."""
-        if self.ops[arg].type.plain() == type.plain():
+        same = self.ops[arg].type.plain() == type.plain()
+        if same and self.ranges[arg][0] >= type.lowest:  # SAT_SYM clips even its own format
             return arg
         return self.op("cast", arg, type=type)
 

@@ -136,9 +136,9 @@ def cast_fits(to: Fixed, source: Fixed, r: Range) -> bool:
     """Whether casting the whole range ``r`` of ``source`` to ``to`` never overflows."""
     drop = source.frac - to.frac
     if drop <= 0:
-        return to.min_raw <= r[0] << -drop and r[1] << -drop <= to.max_raw
+        return to.lowest <= r[0] << -drop and r[1] << -drop <= to.max_raw
     lo, hi = r[0] >> drop, -(-r[1] >> drop)  # outer ends, whatever the rounding mode
-    return to.min_raw <= lo and hi <= to.max_raw
+    return to.lowest <= lo and hi <= to.max_raw
 
 
 def _infer_sum(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
@@ -325,8 +325,9 @@ def _dense_range(op: Op, x: Op, r: Range) -> tuple[int, int, int]:
     """Exact range of the accumulator over all inputs in ``r``, and its fractional bits."""
     product = x.type.frac + op.fixed("weight_type").frac
     frac = max(product, op.fixed("bias_type").frac)
-    positive = np.maximum(op.array("weight"), 0).sum(0).tolist()
-    negative = np.minimum(op.array("weight"), 0).sum(0).tolist()
+    weight = op.array("weight").astype(object)  # Python integers: their sums cannot wrap
+    positive = np.maximum(weight, 0).sum(0).tolist()
+    negative = np.minimum(weight, 0).sum(0).tolist()
     lows, highs = [], []
     for p, n, b in zip(positive, negative, op.array("bias").tolist(), strict=True):
         offset = b << (frac - op.fixed("bias_type").frac)
@@ -334,7 +335,7 @@ def _dense_range(op: Op, x: Op, r: Range) -> tuple[int, int, int]:
         highs.append(((p * r[1] + n * r[0]) << (frac - product)) + offset)
     lo, hi = min(lows, default=0), max(highs, default=0)
     # partial sums must fit int64 in any order of addition
-    reach = max(abs(r[0]), abs(r[1])) * int(np.abs(op.array("weight")).sum(0).max(initial=0))
+    reach = max(abs(r[0]), abs(r[1])) * max(abs(weight).sum(0).tolist(), default=0)
     if reach << (frac - product) >= 1 << MAX_WIDTH:
         msg = f"the accumulator needs more than {MAX_WIDTH} bits; use narrower weights or inputs"
         raise GraphError(msg)
@@ -344,10 +345,10 @@ def _dense_range(op: Op, x: Op, r: Range) -> tuple[int, int, int]:
 def _eval_dense(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
     weight, x = op.array("weight"), raws[0]
     product = args[0].type.frac + op.fixed("weight_type").frac
-    reach = max(abs(args[0].type.min_raw), args[0].type.max_raw)
-    reach *= int(np.abs(weight).sum(0).max(initial=0))
+    reach = float(max(abs(args[0].type.min_raw), args[0].type.max_raw))
+    reach *= float(np.abs(weight).astype(np.float64).sum(0).max(initial=0))
     total: Raw
-    if reach < 1 << 53:  # every partial sum is an exact float64: BLAS may do it
+    if reach < 2.0**53:  # every partial sum is an exact float64: BLAS may do it
         total = (x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
     else:
         total = x @ weight

@@ -114,3 +114,20 @@ def test_a_long_run_equals_its_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate(mac(), inputs)["z"]
     monkeypatch.setattr("nacsr.ir.interp.CHUNK", 7)
     assert np.array_equal(evaluate(mac(), inputs)["z"], whole)
+
+
+def test_a_dense_layer_beyond_63_bits_is_refused_not_wrapped() -> None:
+    b = Builder()
+    x = b.input("x", Fixed(1, 1, False), (8,))
+    wide = {"weight_type": Fixed(63, 63), "bias_type": Fixed(1, 1)}
+    with pytest.raises(GraphError, match="more than 63 bits"):
+        b.op("dense", x, weight=[[2**61]] * 8, bias=[0], **wide)
+
+
+def test_a_symmetric_cast_of_the_same_format_still_clips() -> None:
+    b = Builder()
+    t = Fixed(4, 2)
+    x = b.input("x", t)
+    b.output("y", b.cast(x, t.with_modes("RND", "SAT_SYM")))
+    words = np.array([-8, -7, 7])
+    assert evaluate(b.build(), {"x": words})["y"].tolist() == [-7, -7, 7]

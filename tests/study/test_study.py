@@ -27,7 +27,7 @@ from nacsr.report.rows import rows
 from nacsr.report.table import cells
 from nacsr.study import Study
 from nacsr.tools import gxx
-from tests.study.conftest import tiny_dataset, tiny_spec
+from tests.study.conftest import TINY, tiny_dataset, tiny_spec
 
 
 def story(front: list[Entry]) -> list[object]:
@@ -273,3 +273,23 @@ def test_external_scaling_is_stated_on_every_row(tmp_path: Path) -> None:
     assert all(
         "external" in (tmp_path / "run/designs" / e.id / "README.md").read_text() for e in front
     )
+
+
+def test_many_features_and_few_evaluations(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(300, 60))
+    data = nacsr.from_arrays(x, (x[:, 0] + x[:, 1] > 0).astype(int))
+    spec = tiny_spec(families={"network": None})
+    front = Study(spec, tmp_path / "run", dataset=data).run(workers=0)
+    assert max(e.find("accuracy", "interpreter", "test").value for e in front) > 0.8
+
+
+def test_a_search_that_finds_nothing_leaves_the_other_family(tmp_path: Path) -> None:
+    spec = tiny_spec(
+        clock_mhz=800.0,
+        families=TINY.model_dump() | {"expression": {"max_cycles": 1, "max_size": 3}},
+    )
+    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
+    front = study.run(workers=0)
+    assert {e.candidate.family for e in front} == {"network"}
+    assert any("max_cycles" in e.failed for e in study.archive.entries())

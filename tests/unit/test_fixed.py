@@ -117,5 +117,12 @@ def test_bad_text_says_what_was_expected(text: str) -> None:
 def test_widths_and_values_out_of_reach_are_refused() -> None:
     with pytest.raises(FixedError, match=r"1\.\.63 bits, not 64"):
         Fixed(64, 3)
+    with pytest.raises(FixedError, match="1023 at most, not 2000"):
+        Fixed(8, 2000)
     with pytest.raises(FixedError, match="NaN or infinite"):
         Fixed(8, 3).quantize([np.nan])
+
+
+def test_values_beyond_float_range_saturate_without_a_warning() -> None:
+    t = Fixed(8, -900, overflow=Overflow.SAT)
+    assert t.quantize([1e300, -1e300, 0.0]).tolist() == [127, -128, 0]

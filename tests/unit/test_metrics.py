@@ -11,7 +11,12 @@ def test_accuracy_breaks_ties_towards_the_first_class() -> None:
     scores = np.array([[1, 1, 0], [0, 2, 2], [5, 1, 1], [0, 0, 1]])
     value, error = accuracy(scores, np.array([0, 2, 0, 2]))
     assert value == 0.75
-    assert error == np.sqrt(0.75 * 0.25 / 4)
+    assert error == np.sqrt(4 / 6 * (1 - 4 / 6) / 4)
+
+
+def test_no_error_is_zero() -> None:
+    assert accuracy(np.array([[1, 0]] * 80), np.zeros(80, dtype=np.int64)) > (1.0, 0.0)
+    assert auc_error(1.0, 40, 40) > 0
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=30))

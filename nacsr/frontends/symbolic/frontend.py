@@ -12,7 +12,7 @@ from nacsr.cost import operator_costs
 from nacsr.cost.operators import OperatorCost
 from nacsr.cost.rules import rom
 from nacsr.cost.schedule import period_ns
-from nacsr.errors import NacsrError, SpecError, unknown
+from nacsr.errors import DataError, NacsrError, SpecError, unknown
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
 from nacsr.frontends.judge import measure
@@ -72,7 +72,7 @@ class SymbolicFrontend:
         else:
             self.phase = "expressions: assembly"
             found = [r["expression"] for o in outcomes for r in o.result["front"]]
-            self._next = [self._assembly(list(dict.fromkeys(found)))]
+            self._next = [self._assembly(list(dict.fromkeys(found)))] if found else []
 
     def _searches(self) -> list[Job]:
         kind = "pysr" if self.spec.engine == "pysr" else "search"
@@ -164,7 +164,13 @@ def _search(p: Mapping[str, Any], problem: Problem, engine: Callable[..., list[S
     y = np.where(problem.train_labels == p["class"], 1.0, -1.0)
     costs = _costs(problem, precision, luts)
     z = problem.train_values()
-    front = engine(z, y, _names(problem), config, costs, luts, p["seed"])
+    try:
+        front = engine(z, y, _names(problem), config, costs, luts, p["seed"])
+    except DataError as error:  # the other classes and families go on
+        name = problem.classes[p["class"]]
+        genotype = {"class": name, "training": "search"}
+        failed = Candidate(FAMILY, genotype, p["seed"], f"search for {name}", reason=str(error))
+        return Outcome({"front": []}, found=(Found(failed),))
     return Outcome({"front": [_record(s) for s in front]})
 
 

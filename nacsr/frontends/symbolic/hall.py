@@ -149,7 +149,14 @@ def _numbered(
     used = {int(n) for e in equations for n in _INDEXED.findall(" ".join(_NAME.findall(e)))}
     if first is None:
         first = 1 if 0 not in used and len(features) in used else 0
-    numbered = {f"x{first + j}": Var(name) for j, name in enumerate(features)}
+    numbered: dict[str, Expr] = {f"x{first + j}": Var(name) for j, name in enumerate(features)}
+    unclear = [n for n in features if n in numbered and numbered[n] != Var(n)]
+    if unclear:
+        msg = (
+            f"{unclear[0]!r} could be that feature or PySR's own number for another; rename the "
+            "features, or number them from the same first"
+        )
+        raise ExpressionError(msg)
     return {**numbered, **{name: Var(name) for name in features}}
 
 

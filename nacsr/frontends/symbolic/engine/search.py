@@ -114,15 +114,20 @@ def search(
     return [_export(i, full, names) for i in legal]
 
 
+LIBRARY = 4_000  # simple terms at most: their columns stay in memory
+
+
 def _evolve(evaluator: Evaluator, config: Config, rng: np.random.Generator) -> list[Individual]:
-    library = Library(evaluator, rng)
+    library = Library(evaluator, rng, min(config.evaluations // 2, LIBRARY))
     if not library.trees:
         msg = "no input varies over the training rows; check the data and its words"
         raise DataError(msg)
     vary = Variation(evaluator, library, config.max_size, rng)
     pool: list[Individual | None] = []
     for _ in range(config.population):  # a path may be empty
-        if len(pool) < config.population and evaluator.evaluations < config.evaluations:
+        if not pool or (
+            len(pool) < config.population and evaluator.evaluations < config.evaluations
+        ):
             pool += [evaluator.assess(terms) for terms in vary.greedy()]
     population = _select(pool, config)
     while evaluator.evaluations < config.evaluations:

@@ -15,12 +15,20 @@ WINDOW = 64  # terms of the library that one greedy addition looks at
 
 
 class Library:
-    """Standardised columns of simple terms, to pick the ones that explain a residual."""
+    """Standardised columns of simple terms, to pick the ones that explain a residual.
 
-    def __init__(self, evaluator: Evaluator, rng: np.random.Generator) -> None:
-        trees = evaluator.grammar.simple()
-        order = rng.permutation(len(trees))
-        terms = {trees[i]: evaluator.term(trees[i]) for i in order}
+    At most ``limit`` terms, or all inputs if those are more.
+    """
+
+    def __init__(self, evaluator: Evaluator, rng: np.random.Generator, limit: int) -> None:
+        trees, inputs = evaluator.grammar.simple(), evaluator.grammar.inputs
+        order = rng.permutation(len(trees)).tolist()
+        # every input alone, and as many others as the limit leaves room for
+        others = {i for i in order if i >= inputs}
+        if len(trees) > limit:
+            others = set([i for i in order if i >= inputs][: max(limit - inputs, 0)])
+        kept = [i for i in order if i < inputs or i in others]
+        terms = {trees[i]: evaluator.term(trees[i]) for i in kept}
         usable = {tree: term.column for tree, term in terms.items() if term is not None}
         evaluator.evaluations += len(terms)
         self.trees: list[Tree] = list(usable)
