@@ -144,7 +144,8 @@ class Study:
         Ctrl-C and crashes lose only the jobs in flight; call it again to go on.
 
         Args:
-            workers: processes; one a core by default. The result does not depend on it.
+            workers: processes; one a core by default. The result does not depend on it, except
+                that 0 (this process) leaves BLAS its threads, which may change last bits.
             observer: told of progress.
 
         Returns:
