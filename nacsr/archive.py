@@ -80,9 +80,10 @@ class Entry:
         """Why this candidate may not be on a front, or ""."""
         if self.candidate.reason:
             return self.candidate.reason
-        check = self.find("mismatches", "g++", "csim")
-        if check is not None and check.value > 0:
-            return f"{check.value:.0f} output words differ between C++ and interpreter"
+        for what, method, stage in (("C++", "g++", "csim"), ("Verilog", "simulation", "rtlsim")):
+            check = self.find("mismatches", method, stage)
+            if check is not None and check.value > 0:
+                return f"{check.value:.0f} output words differ between {what} and interpreter"
         return ""
 
 

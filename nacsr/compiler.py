@@ -3,8 +3,10 @@ study goes in, a ``Design`` comes out, which runs, is costed, emitted and verifi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +22,27 @@ from nacsr.errors import (
     unknown,
 )
 from nacsr.fixed import Fixed, Overflow, Rounding
-from nacsr.frontends.symbolic.expr import OPERATORS, Expr, variables
+from nacsr.frontends.symbolic.budget import lower_within
+from nacsr.frontends.symbolic.expr import OPERATORS, Expr, functions, variables
 from nacsr.frontends.symbolic.hall import read_hall
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import ALIASES, names_in, parse
 from nacsr.frontends.symbolic.show import to_text
 from nacsr.ir import Graph
-from nacsr.luts import LutFunc, lut_functions
+from nacsr.luts import LutFunc, Settings, lut_functions, refitted
 
 if TYPE_CHECKING:
     from torch.nn import Module
+
+    from nacsr.emit.hls4ml_model import Hls4mlOptions
+    from nacsr.frontends.neural.lower import Network
 
 CONSTANTS = frozenset({"pi", "e", "E", "inf", "nan", "oo"})
 """Names that a formula's author would mean as numbers."""
 
 
-Lowered = tuple[Graph, tuple[Feature, ...], Scaling]
 Source = str | Path | Sequence[str] | Mapping[str, str]
+Ranges = Mapping[str, tuple[float, float]]
 
 
 def compile(
@@ -46,23 +52,40 @@ def compile(
     target: str = "vu13p",
     clock_mhz: float = 200.0,
     precision: str = "fixed<16,6>",
+    max_error: float | None = None,
+    ranges: Ranges | None = None,
+    luts: str | Path | Mapping[str, LutFunc] | None = None,
+    lut: Settings | None = None,
     input_type: str | None = None,
+    input_shape: tuple[int, ...] | None = None,
     row: int | None = None,
     name: str = "design",
+    options: Hls4mlOptions | None = None,
 ) -> Design:
     """Compile one source to a design.
 
     Args:
         source: an expression, several (a list, or a mapping from output names), the path of a
-            PySR ``hall_of_fame*.csv``, ``RUN:ID`` of a study, or a Brevitas ``Sequential``.
-        to: back end, a key of ``nacsr.emit.FLOWS``; by default hls4ml for networks, hls
-            otherwise.
+            PySR ``hall_of_fame*.csv``, ``RUN:ID`` of a study, or a torch module of Brevitas
+            layers.
+        to: back end, a key of ``nacsr.emit.FLOWS``; by default hls4ml for networks that it can
+            express, hls otherwise.
         target: device.
         clock_mhz: clock frequency.
-        precision: working precision of expressions, and type of their input words.
+        precision: type of an expression's input words, and its working precision.
+        max_error: largest absolute error of an expression's outputs; every type inside is then
+            chosen for the least cost, nothing saturates, and ``Design.bounds`` holds the proven
+            bounds.
+        ranges: with ``max_error``: (low, high) of inputs by name, in the units of their words.
+        luts: a folder of LUT functions besides the shipped ones, or such functions by name.
+        lut: ``{"max_error": 1e-3}``, ``{"entries": 64}``, or such settings by function: the
+            expression's functions are made anew, as cheap as that allows. (With ``max_error``
+            of the outputs every call gets a table of its own.)
         input_type: type of a network's input words; its input quantiser's by default.
+        input_shape: torch's shape of a network's input without batch, such as (1, 16, 16).
         row: complexity of the row of a hall of fame; its most accurate row by default.
         name: identifier of the emitted project.
+        options: how hls4ml builds the layers, if it is the back end.
 
     Raises:
         NacsrError: naming what cannot be compiled, and why.
@@ -72,20 +95,30 @@ def compile(
     check_place(target, clock_mhz)
     if to is not None and to not in FLOWS:
         raise SpecError(unknown("back end", to, FLOWS))
+    if ranges is not None and max_error is None:
+        msg = "ranges go with max_error; without it the precision bounds every input"
+        raise SpecError(msg)
     if isinstance(source, str | Path) and (found := _run_and_id(str(source))):
-        return from_run(*found, to=to, name=name)
+        design = from_run(*found, to=to, name=name)
+        return replace(design, options=options)
     if isinstance(source, str | Path | Sequence | Mapping):
-        expressions = _read(source, row)
-        graph, features, scaling = _lower_expressions(expressions, Fixed.parse(precision))
+        tables = _functions(luts)
+        expressions = _read(source, row, tables)
+        if lut:
+            tables = refitted(tables, lut, functions(expressions.values(), tables))
+        graph, features, bounds = _lower_expressions(
+            expressions, Fixed.parse(precision), tables, max_error, ranges
+        )
         title = "; ".join(to_text(e, digits=3) for e in expressions.values())
         classes = tuple(expressions)
     else:
-        graph, features, scaling = _lower_module(source, input_type)
-        sizes = [op.array("weight").shape for op in graph.ops if op.name == "dense"]
-        title = "network " + "-".join(str(n) for n in [sizes[0][0], *(b for _, b in sizes)])
-        classes = tuple(f"y{i}" for i in range(sizes[-1][1]))
+        network = _lower_module(source, input_type, input_shape)
+        graph, features, bounds = network.graph, network.features, {}
+        title = f"network {network.title}"
+        classes = tuple(f"y{i}" for i in range(sum(_sizes(graph))))
+    scaling = Scaling("external", (0,) * len(features), (0,) * len(features))
     setting = Setting(features, classes, scaling, target, clock_mhz)
-    return Design(graph, setting, name, title, to or default_flow(graph))
+    return Design(graph, setting, name, title, to or default_flow(graph), options, bounds)
 
 
 def from_project(folder: Path) -> Design:
@@ -128,11 +161,15 @@ def _run_and_id(source: str) -> tuple[Path, str] | None:
     return None if match is None else (Path(match[1]), match[2].lower())
 
 
-def _read(source: Source, row: int | None) -> dict[str, Expr]:
+def _sizes(graph: Graph) -> list[int]:
+    """Number of words of every output port."""
+    return [math.prod(graph.ops[i].shape) for _, i in graph.outputs]
+
+
+def _read(source: Source, row: int | None, luts: Mapping[str, LutFunc]) -> dict[str, Expr]:
     """Expressions by output name."""
-    luts = lut_functions()
     if isinstance(source, Path) or (isinstance(source, str) and _is_hall(source)):
-        rows = read_hall(Path(source))
+        rows = read_hall(Path(source), luts=luts)
         chosen = [r for r in rows if row is None or r.complexity == row]
         if not chosen:
             had = ", ".join(str(r.complexity) for r in rows)
@@ -149,6 +186,13 @@ def _read(source: Source, row: int | None) -> dict[str, Expr]:
         msg = "no expression given; write one such as 'x0*x1 + 0.5'"
         raise ExpressionError(msg)
     return {out: parse(text, _variables(text, luts), luts) for out, text in texts.items()}
+
+
+def _functions(luts: str | Path | Mapping[str, LutFunc] | None) -> Mapping[str, LutFunc]:
+    """The shipped functions and the given ones."""
+    if isinstance(luts, Mapping):
+        return {**lut_functions(), **luts}
+    return lut_functions(None if luts is None else Path(luts))
 
 
 def _variables(text: str, luts: Mapping[str, LutFunc]) -> tuple[str, ...]:
@@ -168,7 +212,14 @@ def _is_hall(source: str) -> bool:
     return re.search(r"\.(csv|bak|bkup)$", source) is not None
 
 
-def _lower_expressions(expressions: Mapping[str, Expr], precision: Fixed) -> Lowered:
+def _lower_expressions(
+    expressions: Mapping[str, Expr],
+    precision: Fixed,
+    luts: Mapping[str, LutFunc],
+    max_error: float | None,
+    ranges: Ranges | None,
+) -> tuple[Graph, tuple[Feature, ...], Mapping[str, float]]:
+    """Graph, input words, and the proven error of every output under a budget."""
     names = {name for expr in expressions.values() for name in variables(expr)}
     if not names:
         msg = "the expression has no variable, so there is nothing to compile; use one such as x0"
@@ -177,26 +228,23 @@ def _lower_expressions(expressions: Mapping[str, Expr], precision: Fixed) -> Low
     features = tuple(Feature(n, word) for n in sorted(names, key=_natural))
     zeros = (0,) * len(features)
     scaling = Scaling("external", zeros, zeros)
+    if max_error is not None:
+        found = lower_within(expressions, features, scaling, max_error, luts, ranges)
+        return found.graph, features, found.bounds
     try:
-        return lower(expressions, features, scaling, precision, lut_functions()), features, scaling
+        return lower(expressions, features, scaling, precision, luts), features, {}
     except GraphError as error:
         msg = f"{error}, or choose a narrower precision than {precision}"
         raise ExpressionError(msg) from None
 
 
-def _lower_module(module: Module, input_type: str | None) -> Lowered:
-    from nacsr.frontends.neural.lower import external_inputs, from_brevitas, read_brevitas
+def _lower_module(
+    module: Module, input_type: str | None, input_shape: tuple[int, ...] | None
+) -> Network:
+    from nacsr.frontends.neural.lower import read_module
 
-    first = read_brevitas(module)[0]
-    if input_type is not None:
-        word = Fixed.parse(input_type)
-    elif isinstance(first, Fixed):
-        word = first
-    else:
-        msg = "the module does not quantise its input; give input_type such as fixed<16,6>"
-        raise SpecError(msg)
-    features, scaling = external_inputs(module, word)
-    return from_brevitas(module, features, scaling), features, scaling
+    word = None if input_type is None else Fixed.parse(input_type)
+    return read_module(module, word, input_shape)
 
 
 def _natural(name: str) -> list[Any]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nacsr.cost import Cost, estimate
+from nacsr.cost.rtl import estimate_rtl
 from nacsr.data.words import Feature, Scaling, to_words
 from nacsr.emit import FLOWS
+from nacsr.emit.hls4ml_model import Hls4mlOptions
 from nacsr.emit.project import ProjectMeta
+from nacsr.emit.rtl import prepare
 from nacsr.emit.verify import Verification, verify
-from nacsr.errors import ArchiveError, DataError, FixedError, SpecError
+from nacsr.errors import ArchiveError, DataError, FixedError, SpecError, unknown
 from nacsr.fixed import Fixed, Raw
 from nacsr.frontends.stem import bind
 from nacsr.ir import Graph, evaluate
@@ -24,8 +28,8 @@ from nacsr.targets import target as find_target
 CLOCK_MHZ = (50.0, 800.0)
 """Clocks that the cost rules can speak of."""
 
-RANDOM_WORDS = 1_000
-"""Random events that verify a design which comes without data."""
+RANDOM_WORDS: Mapping[str, int] = {"hls": 1_000, "hls4ml": 1_000, "rtl": 200}
+"""Random events that verify a design besides its data, by flow: a simulator is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class Design:
         name: identifier of the emitted project.
         title: formula or architecture, for people.
         flow: the back end, a key of ``nacsr.emit.FLOWS``.
+        options: how hls4ml builds the layers, None for its defaults and other back ends.
+        bounds: proven largest absolute error by output, if it was compiled under a budget.
     """
 
     graph: Graph
@@ -95,6 +101,8 @@ class Design:
     name: str
     title: str
     flow: str
+    options: Hls4mlOptions | None = None
+    bounds: Mapping[str, float] = field(default_factory=dict)
 
     def words(self, x: ArrayLike) -> Raw:
         """Raw words of shape (events, features): an integer array holds words already, all
@@ -147,8 +155,33 @@ class Design:
         check_place(setting.target, setting.clock_mhz)
         return replace(self, setting=setting)
 
+    def to(self, flow: str) -> Design:
+        """The same design for another back end.
+
+        Raises:
+            SpecError: for an unknown one.
+        """
+        if flow not in FLOWS:
+            raise SpecError(unknown("back end", flow, FLOWS))
+        return replace(self, flow=flow, options=self.options if flow == self.flow else None)
+
     def cost(self) -> Cost:
-        """Analytic cost at the setting's device and clock."""
+        """Analytic cost at the setting's device and clock: of C-synthesis for hls and hls4ml,
+        of the scheduled operators for rtl.
+
+        Raises:
+            SpecError: for options of hls4ml that no rule speaks of.
+            EmitError, GraphError: if the design cannot be unrolled for rtl.
+        """
+        if self.flow == "rtl":
+            scalar, timing = prepare(self.graph, 1000.0 / self.setting.clock_mhz)
+            return estimate_rtl(scalar, timing)
+        if self.options not in (None, Hls4mlOptions()):
+            msg = (
+                "the cost rules speak of io_parallel, strategy latency and reuse factor 1 only; "
+                "leave the hls4ml options out"
+            )
+            raise SpecError(msg)
         return estimate(self.graph, self.setting.target, self.setting.clock_mhz, self.flow)
 
     def emit(self, out: Path | str, words: Raw | None = None, seed: int = 0) -> Path:
@@ -163,7 +196,7 @@ class Design:
             EmitError: if the flow cannot express the graph, or the folder cannot be written.
         """
         if words is None:
-            words = self.random_words(RANDOM_WORDS, seed)
+            words = self.random_words(RANDOM_WORDS[self.flow], seed)
         device = find_target(self.setting.target)
         meta = ProjectMeta(
             name=self.name,
@@ -177,17 +210,18 @@ class Design:
             scaling=self.setting.scaling.mode,
         )
         vectors = bind(self.graph, self.setting.features, words)
-        return FLOWS[self.flow].emit(self.graph, Path(out), meta, vectors)
+        return FLOWS[self.flow].emit(self.graph, Path(out), meta, vectors, self.options)
 
     def verify(self, folder: Path | str | None = None, events: int | None = None) -> Verification:
-        """Compile the emitted C++ with g++ and compare every output word with the interpreter.
+        """Run the emitted C++ (g++) or Verilog (a simulator) and compare every output word with
+        the interpreter's.
 
         Args:
             folder: an emitted project of this design; a temporary one if None.
             events: random events instead of the shipped vectors.
         """
         if folder is not None:
-            return verify(Path(folder), events, extra=0 if events else RANDOM_WORDS)
+            return verify(Path(folder), events, extra=0 if events else RANDOM_WORDS[self.flow])
         with tempfile.TemporaryDirectory(prefix="nacsr_") as scratch:
             return verify(self.emit(Path(scratch) / self.name), events)
 

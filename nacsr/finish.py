@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from nacsr.archive import Archive, Entry
 from nacsr.design import Design, Setting
 from nacsr.emit import default_flow
-from nacsr.errors import CompileError, EmitError, GraphError
+from nacsr.emit.verify import Verification
+from nacsr.errors import CompileError, EmitError, GraphError, ToolError
 from nacsr.frontends.judge import classification
-from nacsr.ir import parse
+from nacsr.ir import Graph, parse
 from nacsr.measure import Measurement
 from nacsr.prepare import Prepared
 from nacsr.records import Candidate, Found, Job, Outcome
 from nacsr.spec import StudySpec
+from nacsr.targets import target as find_target
 
-VECTORS = 10_000
-"""Test events shipped with an emitted design, at most."""
+VECTORS: Mapping[str, int] = {"emit": 10_000, "rtl": 300}
+"""Test events shipped with an emitted design, at most: a simulator is slower than g++."""
 
 
-def design_job(entry: Entry, spec: StudySpec) -> Job:
-    """The job that emits and verifies a design of the front."""
+def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
+    """The jobs that emit and verify a design of the front: for its own flow, and as RTL.
+
+    RTL is the flow that both families have in common, which makes their comparison fair.
+    """
     candidate = entry.candidate
     payload = {
         "id": entry.id,
@@ -34,7 +39,7 @@ def design_job(entry: Entry, spec: StudySpec) -> Job:
         "graph": entry.graph_text,
         "study": spec.name,
     }
-    return Job("design", "emit", payload, label=entry.id)
+    return [Job("design", kind, payload, label=entry.id) for kind in ("emit", "rtl")]
 
 
 def setting(prepared: Prepared) -> Setting:
@@ -44,30 +49,68 @@ def setting(prepared: Prepared) -> Setting:
 
 
 def run_design_job(job: Job, prepared: Prepared) -> Outcome:
-    """Emit a design into the run folder, compile it with g++ and compare every output word."""
+    """Emit a design into the run folder, run it, and compare every output word."""
     p: dict[str, Any] = dict(job.payload)
     candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], tuple(p["parents"]))
     graph = parse(p["graph"])
     name = f"nacsr_{p['id']}"
     design = Design(graph, setting(prepared), name, p["title"], default_flow(graph))
-    shipped = min(len(prepared.test_words), VECTORS)
+    if job.kind == "rtl":
+        return _rtl(design.to("rtl"), f"{p['id']}_rtl", candidate, prepared)
     try:
-        folder = design.emit(prepared.out / "designs" / p["id"], prepared.test_words[:VECTORS])
-        checked = design.verify(folder)
+        checked = _emitted(design, p["id"], prepared, VECTORS["emit"])
     except (EmitError, GraphError, CompileError) as error:  # the design's fault, not the machine's
         failed = replace(candidate, reason=str(error))
         return Outcome({"mismatches": None}, found=(Found(failed),))
-    measurement = Measurement(
-        "mismatches",
-        checked.mismatches,
-        method="g++",
-        stage="csim",
-        tool=checked.tool,
-        target=f"{checked.words} words of {shipped} test events and {checked.events - shipped} "
-        "random ones with corners",
-        digest=graph.digest,
+    found = _checked(checked, graph, prepared, VECTORS["emit"], "g++", "csim")
+    data = {"mismatches": checked.mismatches, "folder": p["id"]}
+    return Outcome(data, found=(Found(candidate, found),))
+
+
+def _emitted(design: Design, folder: str, prepared: Prepared, events: int) -> Verification:
+    return design.verify(
+        design.emit(prepared.out / "designs" / folder, prepared.test_words[:events])
     )
-    return Outcome({"mismatches": checked.mismatches}, found=(Found(candidate, (measurement,)),))
+
+
+def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) -> Outcome:
+    """A design that RTL cannot express stays a design; one without a simulator is not simulated."""
+    device = find_target(design.setting.target)
+    try:
+        cost = design.cost()
+        design.emit(prepared.out / "designs" / folder, prepared.test_words[: VECTORS["rtl"]])
+    except (EmitError, GraphError) as error:
+        return Outcome({"mismatches": None, "folder": "", "reason": str(error)})
+    found = list(cost.measurements(device, design.setting.clock_mhz, design.graph.digest))
+    try:
+        checked = design.verify(prepared.out / "designs" / folder)
+    except ToolError as error:
+        why = {"mismatches": None, "folder": folder, "reason": str(error)}
+        return Outcome(why, found=(Found(candidate, tuple(found)),))
+    found += _checked(checked, design.graph, prepared, VECTORS["rtl"], "simulation", "rtlsim")
+    data = {"mismatches": checked.mismatches, "folder": folder}
+    return Outcome(data, found=(Found(candidate, tuple(found)),))
+
+
+def _checked(
+    checked: Verification, graph: Graph, prepared: Prepared, events: int, method: str, stage: str
+) -> tuple[Measurement, ...]:
+    """What running an emitted design measured: words that differ, and clock cycles in RTL."""
+    shipped = min(len(prepared.test_words), events)
+    target = (
+        f"{checked.words} words of {shipped} test events and {checked.events - shipped} "
+        "random ones with corners"
+    )
+    values = {
+        "mismatches": checked.mismatches,
+        "latency_cycles": checked.latency_cycles,
+        "ii_cycles": checked.ii_cycles,
+    }
+    return tuple(
+        Measurement(n, v, method, stage, checked.tool, target, graph.digest)
+        for n, v in values.items()
+        if v is not None
+    )
 
 
 def measure_test(front: Sequence[Entry], archive: Archive, prepared: Prepared) -> None:

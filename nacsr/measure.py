@@ -51,14 +51,17 @@ METHODS: Mapping[str, str] = {
     "interpreter": "bit-true run of the design on raw words",
     "training": "fake-quantised short training, not bit-true",
     "g++": "the emitted C++ compiled with g++ and run",
+    "simulation": "the emitted Verilog in iverilog or Verilator",
 }
 
 STAGES: Mapping[str, str] = {
     "csynth": "what HLS C-synthesis would report; LUTs there overstate, expressions more",
+    "rtl": "the emitted Verilog's operators and registers, before logic synthesis",
     "train": "training events",
     "validation": "validation events, used for selection",
     "test": "test events, read once for the final front",
     "csim": "C simulation",
+    "rtlsim": "RTL simulation",
 }
 
 

@@ -23,6 +23,7 @@ from nacsr.data.words import (
 from nacsr.errors import SpecError, unknown
 from nacsr.fixed import Fixed, Overflow, Raw, Rounding
 from nacsr.frontends.base import Problem
+from nacsr.luts import LutFunc, lut_functions, refitted
 from nacsr.spec import StudySpec
 
 
@@ -69,6 +70,7 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         words = to_words(x, features)
         scaling = fit_scaling(words[parts.train], features)
     check_words(x[parts.train], words[parts.train], features)
+    own = _own_luts(spec)
     problem = Problem(
         features=features,
         classes=dataset.classes,
@@ -80,7 +82,8 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         target=spec.target,
         clock_mhz=spec.clock_mhz,
         precision=precision,
-        digest=_digest(dataset, parts.digest, features, scaling),
+        digest=_digest(dataset, parts.digest, features, scaling, own),
+        luts={**lut_functions(), **own},
     )
     return Prepared(problem, words[parts.test], dataset.y[parts.test], out)
 
@@ -94,8 +97,32 @@ def _given_types(derived: tuple[Feature, ...], given: Mapping[str, str]) -> tupl
     return tuple(Feature(f.name, types.get(f.name, f.type)) for f in derived)
 
 
+def _own_luts(spec: StudySpec) -> dict[str, LutFunc]:
+    """The LUT functions that the study brings or makes anew.
+
+    Raises:
+        SpecError: naming the key of the study and what is wrong.
+    """
+    family = spec.families.expression
+    if family is None:
+        return {}
+    shipped = lut_functions()
+    folder = None if family.lut_folder is None else Path(family.lut_folder)
+    try:
+        luts = refitted(lut_functions(folder), family.lut, family.functions)
+    except SpecError as error:
+        msg = f"families.expression: {error}"
+        raise SpecError(msg) from None
+    return {name: lut for name, lut in luts.items() if lut != shipped.get(name)}
+
+
 def _digest(
-    dataset: Dataset, split_digest: str, features: tuple[Feature, ...], scaling: Scaling
+    dataset: Dataset,
+    split_digest: str,
+    features: tuple[Feature, ...],
+    scaling: Scaling,
+    luts: Mapping[str, LutFunc],
 ) -> str:
     text = f"{dataset.digest} {split_digest} {features} {scaling}"
+    text += "".join(f" {lut} {lut.table.tolist()}" for lut in luts.values())
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -127,7 +127,9 @@ class ConstraintSpec(Section):
 class ExpressionSpec(Section):
     """The expression search.
 
-    ``functions`` are names in ``lut_funcs``; ``max_size`` counts nodes of one expression.
+    ``functions`` are names in ``lut_funcs`` or of the folder ``lut_folder``; ``lut`` makes them
+    anew within a ``max_error`` or a number of ``entries``, for all of them or by name;
+    ``max_size`` counts nodes of one expression.
     """
 
     engine: Literal["embedded", "pysr"] = "embedded"
@@ -141,6 +143,8 @@ class ExpressionSpec(Section):
         "square",
     )
     functions: tuple[str, ...] = ("sin", "exp", "gauss", "tanh")
+    lut_folder: str | None = None
+    lut: dict[str, float | dict[str, float]] = Field(default_factory=dict)
     max_size: Annotated[int, Field(ge=3, le=200)] = 60
     max_cycles: Annotated[int, Field(ge=1)] = 12
 

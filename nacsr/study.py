@@ -14,7 +14,7 @@ from typing import Protocol
 from nacsr.archive import FILE, Archive, Entry
 from nacsr.data.dataset import Dataset, load
 from nacsr.errors import ArchiveError, FileError, SpecError
-from nacsr.finish import design_job, measure_test, run_design_job, setting
+from nacsr.finish import design_jobs, measure_test, run_design_job, setting
 from nacsr.frontends.base import Frontend, Job, Outcome
 from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
@@ -228,7 +228,7 @@ class Study:
         """Emit and verify the front; a design that fails leaves it, and the next one moves up."""
         while True:
             front = self.front()
-            jobs = [design_job(entry, self.spec) for entry in front]
+            jobs = [job for entry in front for job in design_jobs(entry, self.spec)]
             todo = [j for j in jobs if not self._emitted(j)]
             if not todo:
                 return front
@@ -241,8 +241,12 @@ class Study:
                     self._land(batch, flying.pop(future), pool.result(future), seen)
 
     def _emitted(self, job: Job) -> bool:
-        folder = self.out / "designs" / str(job.payload["id"])
-        return self.archive.outcome(job.key) is not None and (folder / "manifest.json").is_file()
+        """Whether a job ended, and what it wrote is still there."""
+        outcome = self.archive.outcome(job.key)
+        if outcome is None:
+            return False
+        folder = str(outcome.result.get("folder") or "")
+        return not folder or (self.out / "designs" / folder / "manifest.json").is_file()
 
 
 @contextmanager

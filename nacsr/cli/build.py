@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,52 +14,140 @@ from rich.table import Table
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
 from nacsr.compiler import from_project
 from nacsr.cost import Cost
-from nacsr.design import Design
+from nacsr.emit import FLOWS
+from nacsr.errors import SpecError
 from nacsr.targets import target as find_target
+
+if TYPE_CHECKING:
+    from nacsr.emit.hls4ml_model import Hls4mlOptions
+    from nacsr.luts import Settings
 
 SOURCE = (
     "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, or RUN:ID."
 )
+Luts = Annotated[
+    Path | None, typer.Option(help="A folder of LUT functions (*.toml) besides the shipped ones.")
+]
+Lut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lut", help="Make functions anew: max_error=1e-3, entries=64, or sin.max_error=1e-3."
+    ),
+]
+MaxError = Annotated[
+    float | None,
+    typer.Option(help="Choose every type for the least cost at this proven absolute error."),
+]
+Range = Annotated[
+    list[str] | None,
+    typer.Option("--range", help="With --max-error: an input's range, such as x0=-4:4."),
+]
 
 
-def _design(
-    source: list[str],
-    to: str | None,
-    target: str | None,
-    clock_mhz: float | None,
-    precision: str,
-    row: int | None,
-) -> Design:
-    from nacsr.compiler import compile as compile_source
+def parse_ranges(texts: list[str] | None) -> dict[str, tuple[float, float]] | None:
+    """``x0=-4:4`` as a name and two numbers.
 
-    one_or_more: str | list[str] = source[0] if len(source) == 1 else source
-    design = compile_source(one_or_more, to=to, precision=precision, row=row)
-    return design.moved(target, clock_mhz)
+    Raises:
+        SpecError: naming the text that is something else.
+    """
+    found = {}
+    for text in texts or ():
+        match = re.fullmatch(r"\s*([^=]+?)\s*=\s*([^:]+):([^:]+)", text)
+        try:
+            low, high = (float(match[k]) for k in (2, 3)) if match else (math.nan, math.nan)
+        except ValueError:
+            low = high = math.nan
+        if match is None or not low <= high:
+            msg = f"cannot read the range {text!r}; write NAME=LOW:HIGH, such as x0=-4:4"
+            raise SpecError(msg)
+        found[match[1]] = (low, high)
+    return found or None
+
+
+def parse_lut(texts: list[str] | None) -> Settings:
+    """``sin.max_error=1e-3`` and the like as settings.
+
+    Raises:
+        SpecError: naming the text that is something else.
+    """
+    found: dict[str, float | dict[str, float]] = {}
+    for text in texts or ():
+        match = re.fullmatch(r"(?:(\w+)\.)?(\w+)=(\S+)", text.strip())
+        try:
+            value = float(match[3]) if match else math.nan
+        except ValueError:
+            value = math.nan
+        if match is None or math.isnan(value):
+            msg = f"cannot read --lut {text!r}; write max_error=1e-3 or sin.entries=64"
+            raise SpecError(msg)
+        if match[1]:
+            entry = found.setdefault(match[1], {})
+            if isinstance(entry, dict):
+                entry[match[2]] = value
+        else:
+            found[match[2]] = value
+    return found
 
 
 def compile(
     source: Annotated[list[str], typer.Argument(help=SOURCE)],
     out: Annotated[Path, typer.Option(help="Folder of the project to write.")],
-    to: Annotated[str | None, typer.Option(help="Back end: hls or hls4ml.")] = None,
+    to: Annotated[str | None, typer.Option(help=f"Back end: {', '.join(FLOWS)}.")] = None,
     target: TargetName = None,
     clock_mhz: Clock = None,
     precision: Precision = "16,6",
+    max_error: MaxError = None,
+    range_: Range = None,
+    luts: Luts = None,
+    lut: Lut = None,
     row: HallRow = None,
+    io: Annotated[
+        str | None, typer.Option(help="hls4ml: io_parallel (default) or io_stream.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="hls4ml: latency (default) or resource.")
+    ] = None,
+    reuse: Annotated[
+        int | None, typer.Option(min=1, help="hls4ml: products a multiplier computes in turn.")
+    ] = None,
 ) -> None:
     """Compile a source to a self-contained project that a vendor tool can synthesise.
 
     Variables are input words of the given precision (scaling is external); a design of a run
     keeps its own words, device and clock.
 
-    Example: nacsr compile "0.3*x0*sin(2*x1) - 0.8" --to hls --target vu9p --out my_trigger
+    Example: nacsr compile "0.3*x0*sin(2*x1) - 0.8" --to rtl --target vu9p --out my_trigger
+    Example: nacsr compile "gauss(x0)*x1" --max-error 1e-3 --range x0=-4:4 --out my_trigger
     """
-    design = _design(source, to, target, clock_mhz, precision, row)
+    from nacsr.compiler import compile as compile_source
+
+    design = compile_source(
+        source[0] if len(source) == 1 else source,
+        to=to,
+        precision=precision,
+        max_error=max_error,
+        ranges=parse_ranges(range_),
+        luts=luts,
+        lut=parse_lut(lut),
+        row=row,
+        options=_options(io, strategy, reuse),
+    ).moved(target, clock_mhz)
     folder = design.emit(out)
     typer.echo(f"{design.flow} project of {design.title} in {folder}")
     typer.echo(
         f"Inputs: {', '.join(f'{f.name} {f.type.plain()}' for f in design.setting.features)}"
     )
+    for port, bound in design.bounds.items():
+        typer.echo(f"Proven: {port} is within {bound:.3g} of the formula for every input word")
     typer.echo(f"Check it bit for bit with: nacsr verify {folder}")
+
+
+def _options(io: str | None, strategy: str | None, reuse: int | None) -> Hls4mlOptions | None:
+    from nacsr.emit.hls4ml_model import Hls4mlOptions
+
+    given = {"io_type": io, "strategy": strategy, "reuse_factor": reuse}
+    chosen: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return Hls4mlOptions(**chosen) if chosen else None
 
 
 def verify(
@@ -67,7 +157,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compile a project with g++ and compare every output word with the interpreter.
+    """Run a project's C++ (g++) or Verilog (iverilog, Verilator) against the interpreter.
 
     Exit code 1 if any word differs.
 
@@ -85,6 +175,11 @@ def verify(
             f"{result.mismatches} of {result.words} output words differ "
             f"({result.events} events, {result.tool})"
         )
+        if result.latency_cycles is not None:
+            interval = "" if result.ii_cycles is None else f", II = {result.ii_cycles}"
+            typer.echo(
+                f"Measured: {result.latency_cycles} clock cycles from port to port{interval}"
+            )
         if result.mismatches:
             typer.echo(result.first)
         if result.edited:
@@ -99,6 +194,10 @@ def cost(
     target: TargetName = None,
     clock_mhz: Clock = None,
     precision: Precision = "16,6",
+    max_error: MaxError = None,
+    range_: Range = None,
+    luts: Luts = None,
+    lut: Lut = None,
     row: HallRow = None,
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
@@ -107,12 +206,24 @@ def cost(
 
     Example: nacsr cost "x0*x1 + 0.5" --target vu9p --clock-mhz 320
     """
+    from nacsr.compiler import compile as compile_source
     from nacsr.emit.project import is_project
 
     if len(source) == 1 and is_project(Path(source[0])):
-        design = from_project(Path(source[0])).moved(target, clock_mhz)
+        design = from_project(Path(source[0]))
+        design = design if to is None else design.to(to)
     else:
-        design = _design(source, to, target, clock_mhz, precision, row)
+        design = compile_source(
+            source[0] if len(source) == 1 else source,
+            to=to,
+            precision=precision,
+            max_error=max_error,
+            ranges=parse_ranges(range_),
+            luts=luts,
+            lut=parse_lut(lut),
+            row=row,
+        )
+    design = design.moved(target, clock_mhz)
     where = design.setting
     device = find_target(where.target)
     found = design.cost()

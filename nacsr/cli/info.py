@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,26 +17,32 @@ from nacsr.cli.options import Json, print_json
 PACKAGES = ("nacsr", "numpy", "torch", "brevitas", "pymoo", "hls4ml", "sympy", "pysr")
 
 
-def luts(json: Json = False) -> None:
-    """The LUT functions: domain, value type, entries and true maximum error."""
+Folder = Annotated[
+    Path | None, typer.Option("--dir", help="A folder of your own LUT functions, *.toml.")
+]
+
+
+def luts(dir: Folder = None, json: Json = False) -> None:
+    """The LUT functions: how each is computed, its types, table entries and true maximum error."""
     from nacsr.luts import lut_functions
 
     found = [
         {
             "name": f.name,
+            "form": str(f.form),
             "domain": str(f.domain),
             "value": str(f.value),
-            "entries": len(f.table),
+            "entries": f.entries,
             "max_error": f.max_error(),
             "about": f.about,
         }
-        for f in lut_functions().values()
+        for f in lut_functions(dir).values()
     ]
     if json:
         print_json(found)
         return
     shown = Table(title="LUT functions: the table a model trains with is the table in the firmware")
-    for name in ("name", "domain", "value", "entries", "max error", "about"):
+    for name in ("name", "form", "domain", "value", "entries", "max error", "about"):
         shown.add_column(name, overflow="fold")
     for row in found:
         cells = [str(v) if not isinstance(v, float) else f"{v:.4g}" for v in row.values()]

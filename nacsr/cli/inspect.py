@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nacsr.cli.options import Json, print_json
+from nacsr.cli.options import Json, Precision, print_json
+
+if TYPE_CHECKING:
+    from nacsr.archive import Entry
+    from nacsr.design import Design
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 
@@ -54,28 +58,71 @@ def front(
 
 
 def show(
-    run: Run,
-    id: Annotated[str, typer.Argument(help="A candidate's id, or its beginning.")],
+    source: Annotated[
+        str, typer.Argument(help="A run folder, an emitted project, or what compile takes.")
+    ],
+    id: Annotated[
+        str | None, typer.Argument(help="A candidate's id, or its beginning, in a run folder.")
+    ] = None,
     ir: Annotated[bool, typer.Option("--ir", help="Print the design's IR as text.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(help="Draw the design's IR, coloured by its LUTs (.svg, .png or .pdf)."),
+    ] = None,
+    precision: Precision = "16,6",
     json: Json = False,
 ) -> None:
-    """Everything recorded about one candidate: formula or genes, measurements, IR.
+    """Everything recorded about one candidate, or the IR of any design, as text or picture.
 
     Example: nacsr show runs/jets 3fa2 --ir
+    Example: nacsr show "0.3*x0*sin(2*x1) - 0.8" --svg formula.svg
     """
-    from dataclasses import asdict
-
     from nacsr.archive import Archive
 
-    with Archive(run) as archive:
+    if id is None:
+        _show_design(source, precision, svg, json)
+        return
+    with Archive(Path(source)) as archive:
         entry = archive.entry(id)
+    if svg is not None:
+        from nacsr.compiler import from_run
+
+        _draw(from_run(Path(source), entry.id), svg)
+    elif ir and not json:
+        typer.echo(str(entry.graph))
+    else:
+        _show_entry(entry, ir, json)
+
+
+def _show_design(source: str, precision: str, svg: Path | None, json: bool) -> None:
+    from nacsr.compiler import compile, from_project
+    from nacsr.emit.project import is_project
+
+    if is_project(Path(source)):
+        design = from_project(Path(source))
+    else:
+        design = compile(source, precision=precision)
+    if svg is not None:
+        _draw(design, svg)
+    elif json:
+        print_json({"title": design.title, "flow": design.flow, "ir": str(design.graph)})
+    else:
+        typer.echo(str(design.graph))
+
+
+def _draw(design: Design, out: Path) -> None:
+    from nacsr.report.drawing import draw
+
+    typer.echo(f"Picture of {design.title}: {draw(design.graph, design.cost(), out, design.title)}")
+
+
+def _show_entry(entry: Entry, ir: bool, json: bool) -> None:
+    from dataclasses import asdict
+
     measurements = [m.to_dict() for m in entry.measurements]
     if json:
         record = {"id": entry.id, **asdict(entry.candidate), "measurements": measurements}
         print_json(record | ({"ir": entry.graph_text} if ir else {}))
-        return
-    if ir:
-        typer.echo(str(entry.graph))
         return
     candidate = entry.candidate
     typer.echo(f"{entry.id}  {candidate.family}  seed {candidate.seed}")
@@ -91,5 +138,5 @@ def show(
     for m in entry.measurements:
         error = "" if m.error is None else f" ± {m.error:.4g}"
         name = f"{m.metric} {m.label}".strip()
-        source = f"{m.method}, {m.stage}, {m.tool}, {m.target}"
-        typer.echo(f"  {name:16} {m.value:.6g}{error}  ({source})")
+        origin = f"{m.method}, {m.stage}, {m.tool}, {m.target}"
+        typer.echo(f"  {name:16} {m.value:.6g}{error}  ({origin})")

@@ -76,7 +76,7 @@ def bands(graph: Graph, clock_mhz: float, flow: str) -> Mapping[str, Band]:
 
 
 def _nearest(graph: Graph, flow: str) -> Mapping[str, Band]:
-    layers = [op for op in graph.ops if op.name == "dense"]
+    layers = [op for op in graph.ops if op.name in ("dense", "conv")]
     if not layers:
         return EXPRESSION
     words = {graph.ops[op.args[0]].type.width for op in layers}

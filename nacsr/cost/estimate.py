@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nacsr.cost.bands import Band, bands
-from nacsr.cost.operations import FLOWS, Rule, elements, sum_of
+from nacsr.cost.operations import FLOWS, Rule, elements, held_words, sum_of
 from nacsr.cost.schedule import Moment, Slot, balance, chain, period_ns
 from nacsr.cost.simplify import Node, simplify
 from nacsr.cost.use import WIRES, Use
@@ -40,7 +40,8 @@ class Cost:
     """What C-synthesis would report for a design, unrolled and pipelined with II = 1.
 
     ``latency_cycles`` is csynth's: 0 for a design that fits into one period. ``brams``
-    counts 18-kbit blocks. ``bands`` gives for every metric how far reports were from it.
+    counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
+    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of.
     """
 
     luts: int
@@ -51,11 +52,12 @@ class Cost:
     ii_cycles: int
     rows: tuple[OpCost, ...]
     bands: Mapping[str, Band] = field(repr=False)
+    stage: str = "csynth"
 
     def measurements(
         self, target: Target, clock_mhz: float, digest: str
     ) -> tuple[Measurement, ...]:
-        """One measurement a metric, with the band's half-width as its error.
+        """One measurement a metric, with its band's half-width as its error.
 
         Args:
             target: the device it was estimated for.
@@ -68,14 +70,18 @@ class Cost:
                 metric,
                 float(getattr(self, metric)),
                 "analytic",
-                "csynth",
+                self.stage,
                 tool_name(),
                 where,
                 digest,
-                self.bands[metric].half_width(getattr(self, metric)),
+                self._error(metric),
             )
             for metric in HARDWARE
         )
+
+    def _error(self, metric: str) -> float | None:
+        band = self.bands.get(metric)
+        return None if band is None else band.half_width(getattr(self, metric))
 
 
 def estimate(graph: Graph, target: str, clock_mhz: float, flow: str = "hls") -> Cost:
@@ -140,7 +146,7 @@ def _schedule(nodes: list[Node], uses: list[Use], period: float) -> tuple[list[S
 
 def _row(index: int, node: Node, use: Use, slot: Slot, held: int) -> OpCost:
     """A line of the breakdown, with the registers inside the op and behind it."""
-    bits = elements(node.op) * node.op.type.width if node.spent else 0
+    bits = held_words(node.op) * node.op.type.width if node.spent else 0
     ffs = use.ffs + use.live * (slot.end.cycle - slot.begin) + held * bits
     end = slot.end
     return OpCost(index, node.op.name, use.luts, use.dsps, ffs, use.brams, end.cycle, end.ns)

@@ -12,6 +12,7 @@ from nacsr.cost import networks, rules, schedule
 from nacsr.cost.schedule import Stage
 from nacsr.cost.use import WIRES, Use
 from nacsr.ir import Op
+from nacsr.ir.tensor import WIRING
 
 Rule = Callable[[Op, tuple[Op, ...]], Use]
 
@@ -19,6 +20,14 @@ Rule = Callable[[Op, tuple[Op, ...]], Use]
 def elements(op: Op) -> int:
     """Number of scalars in a value."""
     return math.prod(op.shape)
+
+
+def held_words(op: Op) -> int:
+    """Different words of a value: what registers hold, were it to wait for a reader."""
+    if op.name != "take":
+        return elements(op)
+    index = op.array("index")
+    return int(np.unique(index[index >= 0]).size)
 
 
 def _wires(_: Op, __: tuple[Op, ...]) -> Use:
@@ -100,7 +109,7 @@ def _mux(op: Op, _: tuple[Op, ...]) -> Use:
 
 
 def _relu(op: Op, args: tuple[Op, ...]) -> Use:
-    """The sign bit is the condition, so only the mux remains."""
+    """The sign bit is the condition, so only the mux remains; a slope 2**-n is wires."""
     return _mux(op, args) if args[0].type.signed else WIRES
 
 
@@ -129,14 +138,52 @@ def _lut_hls4ml(op: Op, args: tuple[Op, ...]) -> Use:
     return replace(_lut(op, args), stages=(Stage(0.0, registered=True),) * 3)
 
 
+def _pool(op: Op, args: tuple[Op, ...]) -> Use:
+    return _joined(op, args[0].type.width, int(op.array("window").prod()))
+
+
+def _reduce(op: Op, args: tuple[Op, ...]) -> Use:
+    return _joined(op, args[0].type.width, args[0].shape[op.integer("axis")])
+
+
+def _joined(op: Op, width: int, count: int) -> Use:
+    """For every element of ``op`` a tree over ``count`` words: of adders, or of comparisons."""
+    if op.attrs["kind"] != "sum":
+        return _picks(elements(op), count, width)
+    joins = _joins(count)
+    widths = [min(width + level, op.type.width) for level in range(1, len(joins) + 1)]
+    adders = tuple(w for w, n in zip(widths, joins, strict=True) for _ in range(n))
+    stages = tuple(Stage(schedule.adder_ns(w)) for w in widths)
+    live = elements(op) * max(joins, default=0) * op.type.width
+    return replace(sum_of(adders, elements(op)), stages=stages, live=live)
+
+
+def _joins(count: int) -> list[int]:
+    """How many pairs are joined in each level of a balanced tree.
+
+    >>> _joins(5)
+    [2, 1, 1]
+    """
+    levels = []
+    while count > 1:
+        levels.append(count // 2)
+        count -= count // 2
+    return levels
+
+
 def _argmax(op: Op, args: tuple[Op, ...]) -> Use:
-    """A tree of comparisons, each with a mux for the value and one for the index."""
-    count, width = args[0].shape[0], args[0].type.width
-    node = rules.adder_luts(width) + width + op.type.width
-    depth = math.ceil(math.log2(max(count, 1)))
+    return _picks(1, args[0].shape[0], args[0].type.width, op.type.width)
+
+
+def _picks(trees: int, count: int, width: int, label: int = 0) -> Use:
+    """Trees of comparisons, each with a mux for the word and one for a label that goes with it."""
+    node = rules.adder_luts(width) + width + label
     delay = schedule.adder_ns(width) + schedule.MUX_NS
-    live = math.ceil(count / 2) * (width + op.type.width)
-    return Use(luts=(count - 1) * node, stages=(Stage(delay),) * depth, live=live)
+    return Use(
+        luts=trees * (count - 1) * node,
+        stages=(Stage(delay),) * len(_joins(count)),
+        live=trees * math.ceil(count / 2) * (width + label),
+    )
 
 
 def _parallel(op: Op, luts: int, delay: float, dsps: int = 0) -> Use:
@@ -165,13 +212,22 @@ HLS: Mapping[str, Rule] = {
     "select": _mux,
     "lut": _lut,
     "dense": networks.dense,
+    "conv": networks.conv,
     "relu": _relu,
-    "stack": _wires,
+    "leaky_relu": _relu,
+    "pool": _pool,
+    "reduce": _reduce,
     "argmax": _argmax,
+    **dict.fromkeys(WIRING, _wires),
 }
 
 FLOWS: Mapping[str, Mapping[str, Rule]] = {
     "hls": HLS,
-    "hls4ml": {**HLS, "lut": _lut_hls4ml, "relu": _relu_hls4ml},
+    "hls4ml": {
+        **HLS,
+        "lut": _lut_hls4ml,
+        "relu": _relu_hls4ml,
+        "leaky_relu": _relu_hls4ml,
+    },
 }
 """Back ends whose C-synthesis the rules speak of."""

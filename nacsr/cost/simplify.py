@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nacsr.fixed import Fixed, Overflow, span
+from nacsr.errors import FixedError
+from nacsr.fixed import Fixed, Overflow, Rounding, span
 from nacsr.ir import OPS, Graph, Op
+from nacsr.ir.tensor import WIRING
 
-_EXACT = frozenset(
-    {"add", "sub", "neg", "mul", "abs", "min", "max", "shift", "select", "relu", "stack"}
-)
 _SUMS = frozenset({"add", "sub"})
-_ZERO_IF_ALL = frozenset(
-    {"add", "sub", "min", "max", "stack", "cast", "neg", "abs", "shift", "relu"}
-)
-_LOW_BITS = frozenset({"add", "sub", "neg", "stack"})
+_FOLDS = frozenset({"pool", "reduce"})
+_BENT = frozenset({"abs", "min", "max", "relu", "leaky_relu"})
+_ZERO_IF_ALL = _SUMS | _FOLDS | _BENT | WIRING | {"cast", "neg", "shift"}
+_EXACT = _SUMS | _FOLDS | _BENT | WIRING | {"neg", "mul", "shift", "select"}
+_LOW_BITS = _SUMS | WIRING | {"neg"}
 """Ops whose low result bits depend on the low bits of their arguments only, once these are
-aligned; so do products, shifts and wrapping casts, see ``_read``."""
+aligned; so do products, shifts, wrapping casts and sums of many, see ``_read``."""
+
+_LOOKS_AT_SIGN = frozenset({Rounding.TRN_ZERO, Rounding.RND_ZERO, Rounding.RND_INF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,24 @@ def _minimal_ops(graph: Graph) -> list[Op]:
         if op.name == "const":
             type_ = _minimal_type(op)
         elif op.name in _EXACT:
-            type_, _ = OPS[op.name].infer(op, [ops[a] for a in op.args])
+            type_ = _inferred(op, _operands(op, ops, graph))
         else:
             type_ = op.type
         ops.append(op if type_ == op.type else replace(op, type=type_))
     return ops
+
+
+def _inferred(op: Op, operands: Sequence[Op]) -> Fixed:
+    try:
+        return OPS[op.name].infer(op, operands)[0]
+    except FixedError:  # the one bit that is left of a zero may lie high, beside a low one
+        return op.type
+
+
+def _operands(op: Op, ops: Sequence[Op], graph: Graph) -> list[Op]:
+    """What an op reads, in minimal types; but a condition stays the one bit that it must be."""
+    operands = [ops[a] for a in op.args]
+    return [graph.ops[op.args[0]], *operands[1:]] if op.name == "select" else operands
 
 
 def _minimal_type(op: Op) -> Fixed:
@@ -129,8 +144,9 @@ def _read(op: Op, arg: Fixed, need: int) -> int:
     """How many low bits of an argument the ``need`` low bits of a result depend on."""
     if op.name == "mul" or op.name == "shift":
         return need
-    wraps = op.name == "cast" and op.type.overflow is Overflow.WRAP
-    if wraps or op.name in _LOW_BITS:
+    signs = arg.frac > op.type.frac and op.type.rounding in _LOOKS_AT_SIGN
+    wraps = op.name == "cast" and op.type.overflow is Overflow.WRAP and not signs
+    if wraps or op.name in _LOW_BITS or op.attrs.get("kind") == "sum":
         return need + arg.frac - op.type.frac
     return arg.width
 

@@ -5,43 +5,110 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nacsr.emit.project import ProjectMeta
+from nacsr.errors import EmitError
 from nacsr.fixed import Raw
 from nacsr.ir import Graph
 
-Emit = Callable[[Graph, Path, ProjectMeta, Mapping[str, Raw]], Path]
+if TYPE_CHECKING:
+    from nacsr.emit.hls4ml_model import Hls4mlOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A back end: a line about it, and the function that writes a project."""
+    """A back end.
+
+    Attributes:
+        about: a line about it.
+        emit: writes a project: (graph, folder, meta, vectors, options).
+        check: raises EmitError, naming the op, if it cannot express a graph.
+    """
 
     about: str
-    emit: Emit
+    emit: Callable[[Graph, Path, ProjectMeta, Mapping[str, Raw], Hls4mlOptions | None], Path]
+    check: Callable[[Graph], object]
 
 
-def _hls(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw]) -> Path:
+def _hls(
+    graph: Graph,
+    out: Path,
+    meta: ProjectMeta,
+    vectors: Mapping[str, Raw],
+    options: Hls4mlOptions | None,
+) -> Path:
     from nacsr.emit.hls import emit
 
+    _need_none(options, "hls")
     return emit(graph, out, meta, vectors)
 
 
-def _hls4ml(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw]) -> Path:
+def _rtl(
+    graph: Graph,
+    out: Path,
+    meta: ProjectMeta,
+    vectors: Mapping[str, Raw],
+    options: Hls4mlOptions | None,
+) -> Path:
+    from nacsr.emit.rtl import emit
+
+    _need_none(options, "rtl")
+    return emit(graph, out, meta, vectors)
+
+
+def _hls4ml(
+    graph: Graph,
+    out: Path,
+    meta: ProjectMeta,
+    vectors: Mapping[str, Raw],
+    options: Hls4mlOptions | None,
+) -> Path:
     from nacsr.emit.hls4ml import emit
 
-    return emit(graph, out, meta, vectors)
+    return emit(graph, out, meta, vectors, options)
+
+
+def _need_none(options: Hls4mlOptions | None, flow: str) -> None:
+    if options is not None:
+        msg = f"io_type, strategy and reuse_factor are hls4ml's; flow {flow} has none of them"
+        raise EmitError(msg)
+
+
+def _check_hls(graph: Graph) -> None:
+    from nacsr.emit.hls import check
+
+    check(graph)
+
+
+def _check_hls4ml(graph: Graph) -> None:
+    from nacsr.emit.hls4ml_model import Hls4mlOptions, prepared
+    from nacsr.emit.layers import to_network
+
+    prepared(to_network(graph), Hls4mlOptions())
+
+
+def _check_rtl(graph: Graph) -> None:
+    from nacsr.emit.rtl import check
+
+    check(graph)
 
 
 FLOWS: Mapping[str, Flow] = {
-    "hls": Flow("Vitis HLS C++ with one variable a value, pipelined at II = 1", _hls),
-    "hls4ml": Flow("an hls4ml project, io_parallel, latency strategy, reuse factor 1", _hls4ml),
+    "hls": Flow("Vitis HLS C++, one variable a value, pipelined at II = 1", _hls, _check_hls),
+    "hls4ml": Flow("an hls4ml project of the network's layers", _hls4ml, _check_hls4ml),
+    "rtl": Flow("Verilog, unrolled and pipelined for the clock, II = 1", _rtl, _check_rtl),
 }
 
-_LAYERED = frozenset({"input", "const", "sub", "mul", "cast", "dense", "relu", "lut"})
+LAYERS = frozenset({"dense", "conv"})
 
 
 def default_flow(graph: Graph) -> str:
     """``hls4ml`` for a network of layers that it can express exactly, ``hls`` for the rest."""
-    names = {op.name for op in graph.ops}
-    return "hls4ml" if "dense" in names and names <= _LAYERED else "hls"
+    if not any(op.name in LAYERS for op in graph.ops):
+        return "hls"
+    try:
+        FLOWS["hls4ml"].check(graph)
+    except EmitError:
+        return "hls"
+    return "hls4ml"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from nacsr.emit.cpp import ROWS, comment, declaration, definition
+from nacsr.emit.cpp import ROWS, declaration, definition
+from nacsr.emit.cpp_parts import comment
 from nacsr.emit.names import identifier
 from nacsr.emit.project import Draft, ProjectMeta, Top, ports
 from nacsr.emit.vectors import size

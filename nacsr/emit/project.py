@@ -1,8 +1,9 @@
 """What every emitted project has, whichever back end wrote its sources.
 
-A back end fills a ``Draft`` with sources, calls ``complete`` for the common parts (text IR,
-testbench, vectors, Makefile, headers, README) and ``save`` to write it in one step:
-either the whole project appears, with a manifest of digests, or nothing does.
+A back end fills a ``Draft`` with sources and calls ``save`` to write it in one step: either the
+whole project appears, with a manifest of digests, or nothing does. C++ projects get their
+common parts (text IR, testbench, vectors, Makefile, headers, README) from ``complete``; others
+call ``add_vectors`` first and ``add_manifest`` last.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -21,14 +22,16 @@ from typing import Any
 
 from nacsr.data.words import Feature
 from nacsr.emit import vectors as vec
-from nacsr.emit.names import identifiers
+from nacsr.emit.ports import Port, Top, ctype, ports
+from nacsr.emit.templates import render
 from nacsr.errors import EmitError, FileError, FixedError
 from nacsr.fixed import Fixed, Raw
 from nacsr.ir import Graph, evaluate, parse, verify
-from nacsr.ir.graph import Shape
 from nacsr.resources import folder
 from nacsr.tools.gxx import FLAGS
 from nacsr.tools.headers import ap_types_files
+
+__all__ = ["Draft", "Port", "Project", "ProjectMeta", "Top", "ctype", "is_project", "load", "ports"]
 
 FORMAT = "nacsr-project 1"
 MANIFEST = "manifest.json"
@@ -45,7 +48,7 @@ class ProjectMeta:
         part: device part number, such as ``xcvu9p-flga2577-2-e``.
         target: name of the target, a key of ``TARGETS``.
         clock_mhz: the clock that the design is meant for.
-        flow: the back end, ``hls`` or ``hls4ml``.
+        flow: the back end, a key of ``FLOWS``.
         features: names and word types of what arrives.
         classes: meaning of the outputs.
         scaling: ``folded`` (raw words arrive) or ``external`` (standardised words arrive).
@@ -79,72 +82,6 @@ class ProjectMeta:
     def period_ns(self) -> float:
         """The clock period in nanoseconds, to the picosecond that the tools read."""
         return round(1000.0 / self.clock_mhz, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An argument of the top function.
-
-    Attributes:
-        name: in the graph.
-        identifier: in C++.
-        type: of every word.
-        shape: of one event, () for a scalar.
-        ctype: C++ type of every word.
-    """
-
-    name: str
-    identifier: str
-    type: Fixed
-    shape: Shape
-    ctype: str
-
-    @property
-    def words(self) -> int:
-        """Words an event."""
-        return vec.size(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
-class Top:
-    """How the testbench reaches the design: inputs first, then outputs, arrays flat.
-
-    Attributes:
-        function: name of the top function.
-        header: the file that declares it, relative to the project.
-        sources: C++ files to compile besides the testbench, relative to the project.
-        inputs: arguments read.
-        outputs: arguments written (scalars by reference).
-        includes: folders of headers besides ``ap_types``, relative to the project.
-    """
-
-    function: str
-    header: str
-    sources: tuple[str, ...]
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    includes: tuple[str, ...] = (".",)
-
-
-def ctype(t: Fixed) -> str:
-    """The C++ type of a ``Fixed``.
-
-    >>> ctype(Fixed(8, 3)), ctype(Fixed.parse("ufixed<8,0,RND,SAT>"))
-    ('ap_fixed<8,3>', 'ap_ufixed<8,0,AP_RND,AP_SAT>')
-    """
-    modes = "" if t == t.plain() else f",AP_{t.rounding},AP_{t.overflow}"
-    return f"ap_{'' if t.signed else 'u'}fixed<{t.width},{t.integer}{modes}>"
-
-
-def ports(graph: Graph, function: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-    """The input and output ports of a graph, with safe names that differ from the function's."""
-    layouts = vec.input_layout(graph), vec.output_layout(graph)
-    names = identifiers([n for part in layouts for n, _, _ in part], taken=[function])
-    made = [
-        Port(n, c, t, shape, ctype(t))
-        for (n, t, shape), c in zip([p for part in layouts for p in part], names, strict=True)
-    ]
-    return tuple(made[: len(layouts[0])]), tuple(made[len(layouts[0]) :])
 
 
 @dataclass(slots=True)
@@ -190,7 +127,7 @@ class Draft:
         self.add(path, render(text, meta=self.meta, **values))
 
     def complete(self, top: Top, words: Mapping[str, Raw]) -> None:
-        """Add what every project has: IR, testbench, vectors, Makefile, headers and README.
+        """Add what every C++ project has: IR, testbench, vectors, Makefile, headers and README.
 
         Args:
             top: how to call the design.
@@ -200,10 +137,7 @@ class Draft:
             GraphError: if the words do not fit the ports.
             ToolError: if the ap_types headers are missing.
         """
-        expected = evaluate(self.graph, words)
-        self.add(GRAPH, f"{self.graph}\n")
-        self.add(INPUT, vec.show(vec.flatten(words, vec.input_layout(self.graph))))
-        self.add(EXPECTED, vec.show(vec.flatten(expected, vec.output_layout(self.graph))))
+        self.add_vectors(words)
         for path, content in ap_types_files().items():
             self.add(f"ap_types/{path}", content)
         testbench = f"tb/{top.function}_tb.cpp"
@@ -213,11 +147,38 @@ class Draft:
         values = {"top": top, "sources": sources, "graph": self.graph, "flags": " ".join(FLAGS)}
         self.render("Makefile", "project/Makefile.j2", **values)
         self.render("README.md", "project/README.md.j2", **values)
-        self.add(MANIFEST, json.dumps(self._manifest(top, sources), indent=1) + "\n")
+        self.add_manifest(top, sources, (*top.includes, "ap_types"), "c++")
 
-    def _manifest(self, top: Top, sources: tuple[str, ...]) -> dict[str, Any]:
+    def add_vectors(self, words: Mapping[str, Raw]) -> None:
+        """Add the text IR, input words, and the output words that it gives for them.
+
+        Raises:
+            GraphError: if the words do not fit the ports.
+        """
+        expected = evaluate(self.graph, words)
+        self.add(GRAPH, f"{self.graph}\n")
+        self.add(INPUT, vec.show(vec.flatten(words, vec.input_layout(self.graph))))
+        self.add(EXPECTED, vec.show(vec.flatten(expected, vec.output_layout(self.graph))))
+
+    def add_manifest(
+        self,
+        top: Top,
+        sources: Sequence[str],
+        includes: Sequence[str],
+        language: str,
+        **facts: int,
+    ) -> None:
+        """Add the manifest, with the digests of all files added so far.
+
+        Args:
+            top: the design's ports and name.
+            sources: files of design and testbench, relative to the project.
+            includes: folders of headers, relative to the project.
+            language: of the sources; it decides how a project is verified.
+            facts: what the back end promises besides, such as ``latency_cycles``.
+        """
         meta = self.meta
-        return {
+        manifest = {
             "format": FORMAT,
             "name": meta.name,
             "title": meta.title,
@@ -230,14 +191,17 @@ class Draft:
             "features": [{"name": f.name, "type": str(f.type)} for f in meta.features],
             "classes": list(meta.classes),
             "top": top.function,
+            "language": language,
+            **facts,
             "sources": list(sources),
-            "includes": [*top.includes, "ap_types"],
+            "includes": list(includes),
             "inputs": [_port(p) for p in top.inputs],
             "outputs": [_port(p) for p in top.outputs],
             "versions": {"nacsr": version("nacsr"), **meta.versions},
             "templates": dict(sorted(self.templates.items())),
             "files": {path: _digest(data) for path, data in sorted(self.files.items())},
         }
+        self.add(MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
     def save(self, out: Path) -> Path:
         """Write the project to ``out`` in one step and return ``out``.
@@ -278,8 +242,13 @@ class Project:
     edited: tuple[str, ...]
 
     @property
+    def language(self) -> str:
+        """``c++``, or ``verilog``; it decides how the project is verified."""
+        return str(self.manifest.get("language", "c++"))
+
+    @property
     def sources(self) -> list[Path]:
-        """The C++ files of design and testbench."""
+        """The files of design and testbench."""
         return [self.root / s for s in self.manifest["sources"]]
 
     @property
@@ -377,16 +346,6 @@ def _well_formed(data: Mapping[str, Any]) -> bool:
 
 def _inside(path: str) -> bool:
     return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
-
-
-def render(text: str, **values: object) -> str:
-    """Render a Jinja2 template; a name that it needs and is not given is an error."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    return environment.from_string(text).render(**values)
 
 
 def _port(p: Port) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from nacsr.emit import vectors as vec
-from nacsr.emit.project import EXPECTED, INPUT, Project, load
+from nacsr.emit.project import EXPECTED, INPUT, MANIFEST, Project, load
+from nacsr.emit.rtl_simulate import Simulation, simulate
 from nacsr.errors import EmitError, ToolError
 from nacsr.fixed import Raw
 from nacsr.ir import evaluate
@@ -18,6 +20,9 @@ from nacsr.tools import gxx
 
 TIMEOUT_S = 600.0
 FLAGS = ("-O1",)
+
+Runner = Callable[[Project, Raw, Raw], Simulation]
+"""(project, input words, expected output words) -> what came out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +33,11 @@ class Verification:
         events: compared.
         words: output words compared.
         mismatches: output words that differ: 0 means verified.
-        tool: the compiler and its version.
+        tool: the compiler or simulator and its version.
         first: the first word that differs, in words; "" if none does.
         edited: files that were changed by hand since the project was emitted.
+        latency_cycles: measured from input to output ports, where clock cycles are simulated.
+        ii_cycles: measured between results of events that entered back to back.
     """
 
     events: int
@@ -39,6 +46,8 @@ class Verification:
     tool: str
     first: str = ""
     edited: tuple[str, ...] = ()
+    latency_cycles: int | None = None
+    ii_cycles: int | None = None
 
     @property
     def verified(self) -> bool:
@@ -51,6 +60,8 @@ def verify(
 ) -> Verification:
     """Compile a project with its own testbench, run it, and compare every output word.
 
+    C++ runs as a program of g++, Verilog in iverilog or else verilator.
+
     Args:
         project_dir: an emitted project; it is not changed.
         events: how many random events, corners first; None runs the shipped vectors.
@@ -58,7 +69,8 @@ def verify(
         extra: random events, corners first, behind the shipped vectors.
 
     Raises:
-        EmitError: if the project is not whole, or its shipped vectors are not the interpreter's.
+        EmitError: if the project is not whole, its shipped vectors are not the interpreter's, or
+            a simulated latency or interval is not what the project promises.
         ToolError: if the compiler is missing or refuses, or the testbench fails.
     """
     project = load(Path(project_dir))
@@ -77,18 +89,57 @@ def verify(
     ):
         msg = f"{project.root}: {EXPECTED} is not what graph.ir computes; emit the project again"
         raise EmitError(msg)
-    found = run(project, table)
+    simulation = _runner(project)(project, table, expected)
+    found = simulation.words
     if found.shape != expected.shape:
         msg = f"{project.root}: {len(found)} events came back, not {len(expected)}; see its tb/"
         raise EmitError(msg)
+    _check_promises(project, simulation)
     different = found != expected
-    first = _first(project, expected, found, different) if different.any() else ""
-    count = int(different.sum())
-    return Verification(len(expected), expected.size, count, gxx.version(), first, project.edited)
+    return Verification(
+        events=len(expected),
+        words=expected.size,
+        mismatches=int(different.sum()),
+        tool=simulation.tool,
+        first=_first(project, expected, found, different) if different.any() else "",
+        edited=project.edited,
+        latency_cycles=simulation.latency_cycles,
+        ii_cycles=simulation.ii_cycles,
+    )
+
+
+def _runner(project: Project) -> Runner:
+    if project.language not in RUNNERS:
+        msg = (
+            f"{project.root}: the language {project.language!r} in {MANIFEST} is not "
+            f"{' or '.join(RUNNERS)}; emit the project again"
+        )
+        raise EmitError(msg)
+    return RUNNERS[project.language]
+
+
+def _check_promises(project: Project, simulation: Simulation) -> None:
+    for name in ("latency_cycles", "ii_cycles"):
+        promised, measured = project.manifest.get(name), getattr(simulation, name)
+        if measured is not None and promised is not None and measured != promised:
+            msg = f"{project.root}: {MANIFEST} promises {name} {promised}, the simulation measured "
+            msg += f"{measured}; emit the project again"
+            raise EmitError(msg)
+
+
+def _run_cpp(project: Project, table: Raw, _: Raw) -> Simulation:
+    return Simulation(run(project, table), gxx.version(), None, None)
+
+
+RUNNERS: Mapping[str, Runner] = {
+    "c++": _run_cpp,
+    "verilog": simulate,
+}
+"""How a project runs, by the language of its sources."""
 
 
 def run(project: Project, table: Raw) -> Raw:
-    """Compile the project in a scratch folder and run its testbench on a table of words.
+    """Compile a C++ project in a scratch folder and run its testbench on a table of words.
 
     Returns:
         Output words of shape (events, words an event).

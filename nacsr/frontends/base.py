@@ -6,8 +6,8 @@ it may run in any process, and a study resumes by replaying recorded outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.fixed import Fixed, Raw
+from nacsr.luts import LutFunc, lut_functions
 from nacsr.records import Candidate, Found, Job, Outcome
 
 __all__ = ["Candidate", "Found", "Frontend", "Job", "Outcome", "Problem"]
@@ -39,7 +40,9 @@ class Problem:
     clock_mhz: float
     precision: Fixed
     digest: str
-    """Digest of dataset, split and words: the provenance of physics numbers."""
+    """Digest of dataset, split, words and own LUT functions: the provenance of numbers."""
+    luts: Mapping[str, LutFunc] = field(default_factory=lambda: dict(lut_functions()))
+    """The LUT functions that formulas may use."""
 
     def train_values(self) -> NDArray[np.float64]:
         """Standardised training values, shape (events, features)."""

@@ -5,6 +5,7 @@ Expressions read one scalar port a feature; networks read one vector port of all
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from nacsr.data.words import Feature, Scaling
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Raw, hull
 from nacsr.ir import Builder, Graph, evaluate
-from nacsr.ir.ops import align
+from nacsr.ir.rows import align
 
 VECTOR_PORT = "x"
 
@@ -54,14 +55,23 @@ def vector_stem(builder: Builder, features: Sequence[Feature], scaling: Scaling)
 def bind(graph: Graph, features: Sequence[Feature], words: Raw) -> dict[str, Raw]:
     """The interpreter's inputs for words of shape (events, features).
 
+    A scalar port is the feature of its name; ports with a shape take, in their order, as many
+    columns as they have elements, beginning with the first.
+
     Raises:
-        GraphError: if a port is not a feature.
+        GraphError: if a port is not a feature, or the ports need more columns than there are.
     """
     columns = {f.name: words[:, j] for j, f in enumerate(features)}
-    inputs = {}
+    inputs, begin = {}, 0
     for name, index in graph.inputs:
-        if graph.ops[index].shape:
-            inputs[name] = np.ascontiguousarray(words)
+        shape = graph.ops[index].shape
+        end = begin + math.prod(shape)
+        if shape and end > words.shape[1]:
+            msg = f"port {name!r} needs {list(shape)} words; only {words.shape[1] - begin} are left"
+            raise GraphError(msg)
+        if shape:
+            inputs[name] = np.ascontiguousarray(words[:, begin:end]).reshape(-1, *shape)
+            begin = end
         elif name in columns:
             inputs[name] = np.ascontiguousarray(columns[name])
         else:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nacsr.errors import FixedError, GraphError
-from nacsr.fixed import Fixed
-from nacsr.ir.graph import Graph, Op, freeze
-from nacsr.ir.ops import FREE_TYPE, OPS, Range
-from nacsr.ir.text import show_op
+from nacsr.fixed import Fixed, span
+from nacsr.ir.graph import Graph, Op, Shape, freeze
+from nacsr.ir.ops import FREE_TYPE, OPS
+from nacsr.ir.rows import Range
 
 
 class Builder:
@@ -31,7 +33,7 @@ class Builder:
         self.ops: list[Op] = []
         self.ranges: list[Range] = []
         self._outputs: list[tuple[str, int]] = []
-        self._known: dict[str, int] = {}
+        self._known: dict[Hashable, int] = {}
 
     def input(self, name: str, type: Fixed, shape: tuple[int, ...] = ()) -> int:
         """An input port; its words may be any of its type."""
@@ -68,7 +70,7 @@ class Builder:
             raise GraphError(msg)
         draft = Op(name, args, type or Fixed(1, 1), shape, freeze(attrs))
         op = infer(draft, self.ops, index)
-        key = show_op(op)
+        key = _identity(op)
         if key in self._known:
             return self._known[key]
         self.ops.append(op)
@@ -76,6 +78,38 @@ class Builder:
         self.ranges.append(OPS[name].bound(op, operands, [self.ranges[a] for a in args]))
         self._known[key] = index
         return index
+
+    def slice(self, arg: int, *parts: slice | int) -> int:
+        """``arg[parts]`` as numpy would."""
+        return self.op("take", arg, index=self._places(arg)[parts])
+
+    def transpose(self, arg: int, perm: Sequence[int]) -> int:
+        """``arg`` with its axes in the order ``perm``."""
+        return self.op("take", arg, index=self._places(arg).transpose(perm))
+
+    def broadcast(self, arg: int, shape: Shape) -> int:
+        """``arg`` repeated to a shape, by numpy's rules.
+
+        Raises:
+            GraphError: if the shapes do not match.
+        """
+        try:
+            return self.op("take", arg, index=np.broadcast_to(self._places(arg), shape))
+        except ValueError:
+            msg = f"cannot broadcast {list(self.ops[arg].shape)} to {list(shape)}"
+            raise GraphError(msg) from None
+
+    def element(self, arg: int, place: int) -> int:
+        """One scalar of a tensor, by its flat index; a scalar is its own element."""
+        return arg if not self.ops[arg].shape else self.op("take", arg, index=np.int64(place))
+
+    def narrow(self, arg: int) -> int:
+        """``arg`` in the fewest bits that its range needs: a cast that drops nothing."""
+        return self.cast(arg, span(*self.ranges[arg], self.ops[arg].type.frac))
+
+    def _places(self, arg: int) -> NDArray[np.int64]:
+        shape = self.ops[arg].shape
+        return np.arange(math.prod(shape)).reshape(shape)
 
     def type(self, index: int) -> Fixed:
         """The type of a value."""
@@ -85,9 +119,11 @@ class Builder:
         """Name a value as an output port."""
         self._outputs.append((name, index))
 
-    def build(self) -> Graph:
-        """The graph of everything that an output or an input port needs."""
+    def build(self, ports: bool = False) -> Graph:
+        """The graph of everything that an output needs, and of all input ports if ``ports``."""
         needed = {i for _, i in self._outputs}
+        if ports:
+            needed |= {i for i, op in enumerate(self.ops) if op.name == "input"}
         for i in range(len(self.ops) - 1, -1, -1):
             if i in needed:
                 needed.update(self.ops[i].args)
@@ -98,6 +134,14 @@ class Builder:
             op = self.ops[i]
             ops.append(Op(op.name, tuple(place[a] for a in op.args), op.type, op.shape, op.attrs))
         return Graph(tuple(ops), tuple((n, place[i]) for n, i in self._outputs))
+
+
+def _identity(op: Op) -> Hashable:
+    """What two ops share that compute the same value."""
+    attrs = [
+        (k, (v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v) for k, v in op.attrs.items()
+    ]
+    return op.name, op.args, op.type, op.shape, tuple(attrs)
 
 
 def infer(draft: Op, earlier: list[Op] | tuple[Op, ...], index: int) -> Op:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +12,7 @@ from nacsr.fixed import Raw
 from nacsr.ir.graph import Graph
 from nacsr.ir.ops import OPS
 
-CHUNK = 8192  # events at once: keeps the working set in cache
+CHUNK_WORDS = 1 << 16  # words of the widest value at once: keeps the working set in cache
 
 
 def evaluate(graph: Graph, inputs: Mapping[str, Raw]) -> dict[str, Raw]:
@@ -28,9 +29,11 @@ def evaluate(graph: Graph, inputs: Mapping[str, Raw]) -> dict[str, Raw]:
         GraphError: for a missing port, a wrong shape or a word outside the port's type.
     """
     events = _check_inputs(graph, inputs)
+    widest = max((math.prod(op.shape) for op in graph.ops), default=1)
+    chunk = max(CHUNK_WORDS // max(widest, 1), 64)
     parts = []
-    for start in range(0, max(events, 1), CHUNK):
-        stop = min(start + CHUNK, events)
+    for start in range(0, max(events, 1), chunk):
+        stop = min(start + chunk, events)
         parts.append(_run(graph, {n: x[start:stop] for n, x in inputs.items()}, stop - start))
     return {name: np.concatenate([p[name] for p in parts]) for name, _ in graph.outputs}
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from nacsr.errors import GraphError
-from nacsr.fixed import MAX_WIDTH, Fixed, Raw, hull, span
+from nacsr.fixed import MAX_WIDTH, Fixed, Raw, Rounding, hull
 from nacsr.ir.graph import Op, Shape
+from nacsr.ir.rows import OpDef, Range, align, aligned_ranges, ends
+from nacsr.ir.tensor import TENSOR_OPS
 
 MAX_TABLE_BITS = 16
-Range = tuple[int, int]
-"""Lowest and highest raw integer."""
-
 COMPARE: Mapping[str, Callable[[Raw, Raw], Raw]] = {
     "lt": operator.lt,
     "le": operator.le,
@@ -30,40 +28,6 @@ COMPARE: Mapping[str, Callable[[Raw, Raw], Raw]] = {
     "eq": operator.eq,
     "ne": operator.ne,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OpDef:
-    """A row of ``OPS``.
-
-    Attributes:
-        arity: number of arguments, -1 for any number above zero.
-        attrs: names of the attributes it must carry.
-        infer: (op as given, arguments) -> (type, shape). For ops whose type is a free
-            choice (input, const, cast, lut) it checks the given one and returns it.
-        eval: (op, arguments, raw arrays of shape (events, *shape)) -> raw array.
-        bound: (op, arguments, ranges of the arguments) -> range of the result.
-    """
-
-    arity: int
-    attrs: tuple[str, ...]
-    infer: Callable[[Op, Sequence[Op]], tuple[Fixed, Shape]]
-    eval: Callable[[Op, Sequence[Op], Sequence[Raw]], Raw]
-    bound: Callable[[Op, Sequence[Op], Sequence[Range]], Range]
-
-
-def align(raw: Raw, source: Fixed, to: Fixed) -> Raw:
-    """Raw integers of ``source`` on the finer grid of ``to``: an exact left shift."""
-    return raw << np.int64(to.frac - source.frac)
-
-
-def _ends(t: Fixed) -> Range:
-    return t.min_raw, t.max_raw
-
-
-def _shift_range(r: Range, source: Fixed, to: Fixed) -> Range:
-    up = to.frac - source.frac
-    return r[0] << up, r[1] << up
 
 
 def _broadcast(args: Sequence[Op]) -> Shape:
@@ -85,10 +49,6 @@ def _spread(raw: Raw, op: Op) -> Raw:
 
 def _aligned(op: Op, args: Sequence[Op], raws: Sequence[Raw], to: Fixed) -> list[Raw]:
     return [_spread(align(r, a.type, to), op) for a, r in zip(args, raws, strict=True)]
-
-
-def _aligned_ranges(args: Sequence[Op], ranges: Sequence[Range], to: Fixed) -> list[Range]:
-    return [_shift_range(r, a.type, to) for a, r in zip(args, ranges, strict=True)]
 
 
 # --- sources ---------------------------------------------------------------------------
@@ -125,11 +85,11 @@ def _infer_cast(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
 
 def _bound_cast(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
     if op.type.overflow == "WRAP" and not cast_fits(op.type, args[0].type, ranges[0]):
-        return _ends(op.type)
+        return ends(op.type)
     if op.type.overflow == "SAT_ZERO" and not cast_fits(op.type, args[0].type, ranges[0]):
-        return _ends(op.type)
-    ends = op.type.cast(np.array(ranges[0]), args[0].type)
-    return int(ends.min()), int(ends.max())
+        return ends(op.type)
+    reached = op.type.cast(np.array(ranges[0]), args[0].type)
+    return int(reached.min()), int(reached.max())
 
 
 def cast_fits(to: Fixed, source: Fixed, r: Range) -> bool:
@@ -137,7 +97,8 @@ def cast_fits(to: Fixed, source: Fixed, r: Range) -> bool:
     drop = source.frac - to.frac
     if drop <= 0:
         return to.lowest <= r[0] << -drop and r[1] << -drop <= to.max_raw
-    lo, hi = r[0] >> drop, -(-r[1] >> drop)  # outer ends, whatever the rounding mode
+    up = 0 if to.rounding is Rounding.TRN else (1 << drop) - 1
+    lo, hi = r[0] >> drop, (r[1] + up) >> drop  # outer ends, whatever the other rounding mode
     return to.lowest <= lo and hi <= to.max_raw
 
 
@@ -161,12 +122,12 @@ def _eval_sub(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
 
 
 def _bound_add(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    a, b = _aligned_ranges(args, ranges, op.type)
+    a, b = aligned_ranges(args, ranges, op.type)
     return a[0] + b[0], a[1] + b[1]
 
 
 def _bound_sub(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    a, b = _aligned_ranges(args, ranges, op.type)
+    a, b = aligned_ranges(args, ranges, op.type)
     return a[0] - b[1], a[1] - b[0]
 
 
@@ -218,12 +179,12 @@ def _eval_max(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
 
 
 def _bound_min(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    a, b = _aligned_ranges(args, ranges, op.type)
+    a, b = aligned_ranges(args, ranges, op.type)
     return min(a[0], b[0]), min(a[1], b[1])
 
 
 def _bound_max(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    a, b = _aligned_ranges(args, ranges, op.type)
+    a, b = aligned_ranges(args, ranges, op.type)
     return max(a[0], b[0]), max(a[1], b[1])
 
 
@@ -261,19 +222,11 @@ def _eval_select(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
 
 
 def _bound_select(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    a, b = _aligned_ranges(args[1:], ranges[1:], op.type)
+    a, b = aligned_ranges(args[1:], ranges[1:], op.type)
     return min(a[0], b[0]), max(a[1], b[1])
 
 
-def _infer_argmax(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
-    if len(args[0].shape) != 1:
-        msg = f"argmax needs a vector, not shape {list(args[0].shape)}"
-        raise GraphError(msg)
-    bits = max((args[0].shape[0] - 1).bit_length(), 1)
-    return Fixed(bits, bits, False), ()
-
-
-# --- tables, tensors -------------------------------------------------------------------
+# --- tables and activations -------------------------------------------------------------------
 
 
 def _infer_lut(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
@@ -303,65 +256,6 @@ def _bound_lut(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
     return int(reached.min()), int(reached.max())
 
 
-def _infer_dense(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
-    weight, bias, x = op.array("weight"), op.array("bias"), args[0]
-    if weight.ndim != 2 or x.shape != weight.shape[:1] or bias.shape != weight.shape[1:]:
-        msg = (
-            f"input {list(x.shape)}, weight {list(weight.shape)} and bias {list(bias.shape)} "
-            "do not match; weight is (inputs, outputs)"
-        )
-        raise GraphError(msg)
-    for name, array in (("weight", weight), ("bias", bias)):
-        t = op.fixed(f"{name}_type")
-        if array.size and not (t.min_raw <= array.min() and array.max() <= t.max_raw):
-            msg = f"a {name} lies outside {t}"
-            raise GraphError(msg)
-    lo, hi, frac = _dense_range(op, x, _ends(x.type))
-    t = span(min(lo, 0), max(hi, 0), frac)
-    return t, (weight.shape[1],)
-
-
-def _dense_range(op: Op, x: Op, r: Range) -> tuple[int, int, int]:
-    """Exact range of the accumulator over all inputs in ``r``, and its fractional bits."""
-    product = x.type.frac + op.fixed("weight_type").frac
-    frac = max(product, op.fixed("bias_type").frac)
-    weight = op.array("weight").astype(object)  # Python integers: their sums cannot wrap
-    positive = np.maximum(weight, 0).sum(0).tolist()
-    negative = np.minimum(weight, 0).sum(0).tolist()
-    lows, highs = [], []
-    for p, n, b in zip(positive, negative, op.array("bias").tolist(), strict=True):
-        offset = b << (frac - op.fixed("bias_type").frac)
-        lows.append(((p * r[0] + n * r[1]) << (frac - product)) + offset)
-        highs.append(((p * r[1] + n * r[0]) << (frac - product)) + offset)
-    lo, hi = min(lows, default=0), max(highs, default=0)
-    # partial sums must fit int64 in any order of addition
-    reach = max(abs(r[0]), abs(r[1])) * max(abs(weight).sum(0).tolist(), default=0)
-    if reach << (frac - product) >= 1 << MAX_WIDTH:
-        msg = f"the accumulator needs more than {MAX_WIDTH} bits; use narrower weights or inputs"
-        raise GraphError(msg)
-    return lo, hi, frac
-
-
-def _eval_dense(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
-    weight, x = op.array("weight"), raws[0]
-    product = args[0].type.frac + op.fixed("weight_type").frac
-    reach = float(max(abs(args[0].type.min_raw), args[0].type.max_raw))
-    reach *= float(np.abs(weight).astype(np.float64).sum(0).max(initial=0))
-    total: Raw
-    if reach < 2.0**53:  # every partial sum is an exact float64: BLAS may do it
-        total = (x.astype(np.float64) @ weight.astype(np.float64)).astype(np.int64)
-    else:
-        total = x @ weight
-    bias = op.array("bias") << np.int64(op.type.frac - op.fixed("bias_type").frac)
-    result: Raw = (total << np.int64(op.type.frac - product)) + bias
-    return result
-
-
-def _bound_dense(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    lo, hi, _ = _dense_range(op, args[0], ranges[0])
-    return lo, hi
-
-
 def _infer_relu(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
     t = args[0].type
     if not t.signed:
@@ -369,25 +263,28 @@ def _infer_relu(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
     return Fixed(max(t.width - 1, 1), t.integer - 1 + (t.width == 1), False), args[0].shape
 
 
-def _infer_stack(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
-    if any(a.shape != () for a in args):
-        msg = "stack joins scalars into a vector; an argument is a tensor"
+def _infer_leaky(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    n, t = op.integer("n"), args[0].type
+    if not 1 <= n <= MAX_WIDTH:
+        msg = f"the slope 2**-n of a leaky_relu needs n of 1..{MAX_WIDTH}, not {n}"
         raise GraphError(msg)
-    return hull(*(a.type for a in args)), (len(args),)
+    grow = n if t.signed else 0  # what is never negative is passed through
+    return Fixed(t.width + grow, t.integer, t.signed), args[0].shape
 
 
-def _eval_stack(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
-    aligned = [align(r, a.type, op.type) for a, r in zip(args, raws, strict=True)]
-    return np.stack(np.broadcast_arrays(*aligned), axis=1)  # a constant is one event long
+def _eval_leaky(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    up = np.int64(op.type.frac - args[0].type.frac)
+    return np.where(raws[0] < 0, raws[0], raws[0] << up)
 
 
-def _bound_stack(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    aligned = _aligned_ranges(args, ranges, op.type)
-    return min(r[0] for r in aligned), max(r[1] for r in aligned)
+def _bound_leaky(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    up = op.type.frac - args[0].type.frac
+    low, high = (end if end < 0 else end << up for end in ranges[0])
+    return low, high
 
 
 OPS: Mapping[str, OpDef] = {
-    "input": OpDef(0, ("name",), _infer_given, _eval_input, lambda o, a, r: _ends(o.type)),
+    "input": OpDef(0, ("name",), _infer_given, _eval_input, lambda o, a, r: ends(o.type)),
     "const": OpDef(
         0, ("value",), _infer_const, lambda o, a, r: o.array("value")[None], _bound_const
     ),
@@ -403,9 +300,6 @@ OPS: Mapping[str, OpDef] = {
     "compare": OpDef(2, ("kind",), _infer_compare, _eval_compare, lambda o, a, r: (0, 1)),
     "select": OpDef(3, (), _infer_select, _eval_select, _bound_select),
     "lut": OpDef(1, ("function", "table"), _infer_lut, _eval_lut, _bound_lut),
-    "dense": OpDef(
-        1, ("bias", "bias_type", "weight", "weight_type"), _infer_dense, _eval_dense, _bound_dense
-    ),
     "relu": OpDef(
         1,
         (),
@@ -413,10 +307,8 @@ OPS: Mapping[str, OpDef] = {
         lambda o, a, r: np.maximum(r[0], 0),
         lambda o, a, r: (max(r[0][0], 0), max(r[0][1], 0)),
     ),
-    "stack": OpDef(-1, (), _infer_stack, _eval_stack, _bound_stack),
-    "argmax": OpDef(
-        1, (), _infer_argmax, lambda o, a, r: np.argmax(r[0], 1), lambda o, a, r: _ends(o.type)
-    ),
+    "leaky_relu": OpDef(1, ("n",), _infer_leaky, _eval_leaky, _bound_leaky),
+    **TENSOR_OPS,
 }
 FREE_TYPE = frozenset({"input", "const", "cast", "lut"})
 """Ops whose type is a choice, not a consequence."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from nacsr.errors import GraphError
 from nacsr.ir.build import infer
 from nacsr.ir.graph import Graph
-from nacsr.ir.ops import OPS, Range
+from nacsr.ir.ops import OPS
+from nacsr.ir.rows import Range
 
 
 def verify(graph: Graph) -> Graph:

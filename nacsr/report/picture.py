@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from nacsr.report.rows import CAVEAT, Row
+from nacsr.report.rows import Row, about
 
 COLOURS = {"expression": "#c1440e", "network": "#1f5fa8"}
 MARKERS = {"expression": "o", "network": "s"}
@@ -56,6 +56,6 @@ def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
         panels[0].legend()
     figure.suptitle(name)
     sources = "; ".join(sorted({r.hardware for r in rows}))
-    figure.supxlabel(textwrap.fill(f"{sources}. {CAVEAT}", 150), fontsize=7)
+    figure.supxlabel(textwrap.fill(f"{sources}. {about(rows).caveat}", 150), fontsize=7)
     figure.savefig(path, dpi=150)
     return path

@@ -13,10 +13,48 @@ from nacsr.emit import default_flow
 from nacsr.measure import HARDWARE, Measurement
 from nacsr.targets import target as find_target
 
-CAVEAT = (
-    "LUTs at csynth stage overstate what a placed design needs, expressions (3-5x) more than "
-    "networks (about 2x): ranking both families by them favours networks."
-)
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the numbers of a stage mean.
+
+    Attributes:
+        check: method and stage of the comparison with the interpreter.
+        lines: for people, a line each.
+        caveat: what to keep in mind before ranking by them.
+    """
+
+    check: tuple[str, str]
+    lines: tuple[str, ...]
+    caveat: str
+
+
+ABOUT: Mapping[str, About] = {
+    "csynth": About(
+        ("g++", "csim"),
+        (
+            "cycles: csynth's latency; 0 means that the design fits into one clock period. "
+            "BRAM: 18-kbit blocks.",
+            "wrong: output words of the emitted C++ that differ from the interpreter.",
+        ),
+        "LUTs at csynth stage overstate what a placed design needs, expressions (3-5x) more than "
+        "networks (about 2x): ranking both families by them favours networks.",
+    ),
+    "rtl": About(
+        ("simulation", "rtlsim"),
+        (
+            "cycles: from port to port of the Verilog, registers at both included.",
+            "wrong: output words of the simulated Verilog that differ from the interpreter.",
+        ),
+        "Both families went through one flow: unrolled, constants as shared additions, scheduled "
+        "for the clock. LUTs are those of its operators before logic synthesis.",
+    ),
+}
+
+
+def about(rows: Sequence[Row]) -> About:
+    """What the numbers of these rows mean."""
+    return ABOUT[rows[0].stage] if rows and rows[0].stage in ABOUT else ABOUT["csynth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +86,7 @@ class Row:
     ii_cycles: float | None
     bands: Mapping[str, float]
     percent: Mapping[str, float]
+    stage: str
     hardware: str
     scaling: str
     mismatches: int | None
@@ -100,13 +139,13 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
     known = _hardware(entry, method, stage)
     values = _values(known)
     aucs = {c: entry.find("auc", "interpreter", events, c) for c in setting.classes}
-    check = entry.find("mismatches", "g++", "csim")
+    check = entry.find("mismatches", *ABOUT.get(stage, ABOUT["csynth"]).check)
     graph = entry.graph
     return Row(
         id=entry.id,
         family=entry.candidate.family,
         title=entry.candidate.title,
-        flow=default_flow(graph),
+        flow="rtl" if stage == "rtl" else default_flow(graph),
         validation=None if validation is None else validation.value,
         validation_error=None if validation is None else validation.error,
         test=None if test is None else test.value,
@@ -116,6 +155,7 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
         auc_stage=events,
         bands={n: m.error for n, m in known.items() if m.error is not None},
         percent=share(values, find_target(setting.target)),
+        stage=stage,
         hardware="; ".join(sorted({_source(m) for m in known.values()})),
         scaling=setting.scaling.mode,
         mismatches=None if check is None else int(check.value),

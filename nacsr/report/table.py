@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from nacsr.report.rows import CAVEAT, Row
+from nacsr.report.rows import Row, about
 
 FORMULA = 30  # characters of a formula that a row shows; report.html has all of it
 WIDTH = 164  # narrower than this, columns of numbers would break
@@ -71,15 +71,13 @@ def notes(rows: Sequence[Row]) -> list[str]:
         f"AUC: one class against the rest on {events} events, by the softmax of the bit-true "
         "scores, off chip.",
         "Formulas show constants to 3 digits; nacsr show prints them exactly.",
-        "cycles: csynth's latency; 0 means that the design fits into one clock period. BRAM: "
-        "18-kbit blocks.",
-        "wrong: output words of the emitted C++ that differ from the interpreter.",
+        *about(rows).lines,
     ]
     lines += [f"Hardware numbers: {said}." for said in sorted({r.hardware for r in rows})]
     checks = sorted({r.verified for r in rows} - {""})
     lines += [f"Checked bit for bit: {said}." for said in checks]
     lines += [SCALINGS[said] for said in sorted({r.scaling for r in rows})]
-    return [*lines, CAVEAT]
+    return [*lines, about(rows).caveat]
 
 
 def with_error(value: float | None, error: float | None) -> str:

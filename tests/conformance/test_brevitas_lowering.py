@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from brevitas.inject.enum import FloatToIntImplType
-from brevitas.nn import QuantIdentity, QuantLinear, QuantReLU, QuantTanh
+from brevitas.nn import QuantHardSwish, QuantIdentity, QuantLinear, QuantReLU
 from brevitas.quant import (
     Int8ActPerTensorFixedPoint,
     Int8ActPerTensorFloat,
@@ -24,7 +24,7 @@ from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.neural import qat
-from nacsr.frontends.neural.lower import external_inputs, from_brevitas
+from nacsr.frontends.neural.lower import from_brevitas, read_module
 from nacsr.frontends.neural.train import Plan
 from nacsr.frontends.stem import scores
 from nacsr.ir import parse
@@ -167,15 +167,18 @@ def test_scales_of_channels_inner_quantisers_and_nesting():
 
 def test_inputs_that_are_standardised_outside():
     module = constant_scales(np.random.default_rng(3), [5, 8, 3])
-    features, scaling = external_inputs(module, Fixed(16, 6))
-    assert [f.name for f in features] == ["x0", "x1", "x2", "x3", "x4"]
-    graph = assert_equal_bits(module, features, scaling)
+    network = read_module(module, Fixed(16, 6))
+    assert [f.name for f in network.features] == ["x0", "x1", "x2", "x3", "x4"]
+    assert network.title == "5-8-3"
+    zeros = (0,) * 5
+    graph = assert_equal_bits(module, network.features, Scaling("external", zeros, zeros))
+    assert graph == network.graph
     assert not {op.name for op in graph.ops} & {"sub", "mul"}
 
 
 def test_lowering_leaves_the_training_mode():
     module = constant_scales(np.random.default_rng(3), [5, 3]).train()
-    from_brevitas(module, *external_inputs(module, Fixed(16, 6)))
+    from_brevitas(module, *folded(5))
     assert module.training
 
 
@@ -200,7 +203,7 @@ REFUSED = {
         "rounds by CEIL",
     ),
     "BatchNorm": (nn.BatchNorm1d(4), "layer 1 .BatchNorm1d.*fold the BatchNorm"),
-    "tanh": (QuantTanh(act_quant=ACT), "layer 1 .QuantTanh. cannot be lowered"),
+    "no table": (QuantHardSwish(act_quant=ACT), "layer 1 .QuantHardSwish. cannot be lowered"),
 }
 
 
@@ -221,5 +224,3 @@ def test_a_bias_on_the_grid_of_an_unknown_input():
 def test_modules_whose_order_is_not_known():
     with pytest.raises(GraphError, match=r"cannot read ModuleList .* nn\.Sequential"):
         from_brevitas(nn.ModuleList(), *folded(4))
-    with pytest.raises(GraphError, match="no dense layer"):
-        external_inputs(nn.Sequential(nn.ReLU()), Fixed(16, 6))

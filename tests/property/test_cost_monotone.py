@@ -1,16 +1,18 @@
 """More work never looks cheaper, and every graph has finite non-negative numbers."""
 
+import random
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacsr.cost import estimate, operator_costs, share
+from nacsr.cost import estimate, operator_costs, share, simplify
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Overflow, Rounding
-from nacsr.ir import Builder
+from nacsr.ir import OPS, Builder, Graph, Op, verify
 from nacsr.targets import target
+from nacsr.testing import graphs, random_graph, words
 
 CHIP = target("vu9p")
 BINARY = ("add", "sub", "mul", "min", "max")
@@ -76,8 +78,17 @@ def expressions(recipe, outputs, extra=0):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(steps, max_size=20), st.floats(5.0, 1000.0), st.sampled_from(("hls", "hls4ml")))
-def test_any_graph_has_finite_non_negative_costs(recipe, clock, flow):
-    cost = estimate(expressions(recipe, 2), "vu9p", clock, flow)
+def test_any_expression_has_finite_non_negative_costs(recipe, clock, flow):
+    check_numbers(estimate(expressions(recipe, 2), "vu9p", clock, flow))
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs(), st.floats(5.0, 1000.0), st.sampled_from(("hls", "hls4ml")))
+def test_any_graph_has_finite_non_negative_costs(graph, clock, flow):
+    check_numbers(estimate(graph, "vu9p", clock, flow))
+
+
+def check_numbers(cost):
     for metric in METRICS:
         value = getattr(cost, metric)
         assert isinstance(value, int)
@@ -132,6 +143,61 @@ def test_wider_operators_are_never_cheaper(width, clock):
         price = [c.luts / CHIP.luts + c.dsps / CHIP.dsps for c in (cost, wide[name])]
         # a table of more than 2048 bits moves from LUTs to block RAM
         assert price[1] >= price[0] or name in ("lut", "div")
+
+
+def cut(graph, rng):
+    """The graph with the high bits of every output dropped by a wrapping cast."""
+    ops, outputs = list(graph.ops), []
+    for name, i in graph.outputs:
+        t = graph.ops[i].type
+        bits = rng.randint(1, t.width)
+        outputs.append((name, len(ops)))
+        ops.append(Op("cast", (i,), Fixed(bits, bits - t.frac, t.signed), graph.ops[i].shape))
+    return verify(Graph(tuple(ops), tuple(outputs)))
+
+
+def every_value(graph, inputs, spoil=lambda i, raw: raw):
+    """What all ops compute, each result given to ``spoil`` before others read it."""
+    values = []
+    for i, op in enumerate(graph.ops):
+        raw = inputs.get(op.attrs.get("name")) if op.name == "input" else None
+        if raw is None:
+            args = [graph.ops[a] for a in op.args]
+            raw = OPS[op.name].eval(op, args, [values[a] for a in op.args])
+        values.append(spoil(i, raw))
+    return values
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_synthesis_drops_changes_no_output(seed):
+    rng = random.Random(seed)
+    graph = cut(random_graph(rng, 8), rng)
+    inputs = words(graph, 40, seed)
+    zero = simplify._zeros(graph)
+    constant = simplify._constants(graph, zero)
+    bits = simplify._needed_bits(graph, constant)
+
+    def other_high_bits(i, raw):
+        t = graph.ops[i].type
+        if constant[i] or bits[i] >= t.width:
+            return raw
+        return Fixed(t.width, t.width, t.signed).cast(raw ^ (-1 << bits[i]), Fixed(63, 63))
+
+    values = every_value(graph, inputs)
+    assert all(not values[i].any() for i, nothing in enumerate(zero) if nothing)
+    spoiled = every_value(graph, inputs, other_high_bits)
+    for _, i in graph.outputs:
+        assert np.array_equal(values[i], spoiled[i])
+    for value, op, minimal in zip(values, graph.ops, simplify._minimal_ops(graph), strict=True):
+        up = minimal.type.frac - op.type.frac
+        assert not (value & ((1 << max(-up, 0)) - 1)).any()
+        assert minimal.type.min_raw <= shifted(value, up).min()
+        assert shifted(value, up).max() <= minimal.type.max_raw
+
+
+def shifted(raw, up):
+    return raw << np.int64(up) if up >= 0 else raw >> np.int64(-up)
 
 
 def network(weight):

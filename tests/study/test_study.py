@@ -24,7 +24,7 @@ from nacsr.frontends.stem import scores
 from nacsr.metrics import accuracy
 from nacsr.records import Job, Outcome
 from nacsr.report.rows import rows
-from nacsr.report.table import cells
+from nacsr.report.table import cells, notes
 from nacsr.study import Study
 from nacsr.tools import gxx
 from tests.study.conftest import TINY, tiny_dataset, tiny_spec
@@ -41,6 +41,9 @@ def story(front: list[Entry]) -> list[object]:
 def front_of(run: Path) -> list[Entry]:
     with Archive(run) as archive:
         return archive.front()
+
+
+MEASURED = ("mismatches", "latency_cycles", "ii_cycles")
 
 
 def test_both_families_are_searched_and_every_front_design_is_verified(tiny_run: Path) -> None:
@@ -66,6 +69,50 @@ def test_test_accuracy_is_the_interpreters_on_raw_words(tiny_run: Path) -> None:
         found = entry.find("accuracy", "interpreter", "test")
         assert found is not None
         assert (found.value, found.error) == accuracy(raw, labels)
+
+
+def test_every_front_design_is_measured_as_rtl_too(tiny_run: Path) -> None:
+    for entry in front_of(tiny_run):
+        project = load(tiny_run / "designs" / f"{entry.id}_rtl")
+        assert project.manifest["flow"] == "rtl"
+        assert project.graph == entry.graph
+        luts = entry.find("luts", "analytic", "rtl")
+        assert luts is not None
+        assert luts.value > 0
+        measured = {n: entry.find(n, "simulation", "rtlsim") for n in MEASURED}
+        if any(m is None for m in measured.values()):
+            pytest.skip("no Verilog simulator here, so nothing was simulated")
+        assert measured["mismatches"].value == 0
+        assert measured["ii_cycles"].value == 1
+        assert (
+            measured["latency_cycles"].value
+            == entry.find("latency_cycles", "analytic", "rtl").value
+        )
+
+
+def test_the_front_of_one_flow(tiny_run: Path) -> None:
+    with Archive(tiny_run) as archive:
+        names = ["accuracy", "luts", "latency_cycles"]
+        front = archive.front(names, "analytic", "rtl")
+        assert {e.id for e in front} <= {e.id for e in archive.entries(designs_only=True)}
+        shown = rows(front, setting_of(archive), "analytic", "rtl")
+    assert shown
+    assert {r.flow for r in shown} == {"rtl"}
+    assert any("one flow" in line for line in notes(shown))
+
+
+def test_without_a_simulator_designs_are_still_emitted_and_costed(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    spec = tiny_spec()
+    for name in ("IVERILOG", "VERILATOR"):
+        monkeypatch.setenv(name, "no-such-simulator")
+    Study(spec, out, dataset=tiny_dataset()).run(workers=0)
+    for entry in front_of(out):
+        assert entry.find("luts", "analytic", "rtl") is not None
+        assert entry.find("mismatches", "simulation", "rtlsim") is None
+        assert (out / "designs" / f"{entry.id}_rtl" / "manifest.json").is_file()
 
 
 def test_designs_off_the_front_have_no_test_numbers(tiny_run: Path) -> None:
@@ -186,7 +233,8 @@ def test_a_missing_compiler_stops_the_study_and_condemns_no_design(
         study.run(workers=0)
     monkeypatch.delenv("CXX")
     assert story(study.run(workers=0)) == story(front_of(tiny_run))
-    assert len(list((out / "designs").iterdir())) == len(front_of(tiny_run))
+    ids = {e.id for e in front_of(tiny_run)}
+    assert {f.name for f in (out / "designs").iterdir()} == ids | {f"{i}_rtl" for i in ids}
 
 
 def test_a_design_that_the_compiler_refuses_leaves_the_front(

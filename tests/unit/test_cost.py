@@ -157,6 +157,75 @@ def test_a_layer_shares_products_of_one_input_and_weight():
     assert cost.luts == 7 * (16 + 16 + 1 + 7)
 
 
+def tensor(shape, name, **attrs):
+    """The cost of one op on a tensor of words, without that of its port."""
+    builder = Builder()
+    builder.output("y", builder.op(name, builder.input("x", WORD, shape), **attrs))
+    return estimate(builder.build(), "vu9p", 200.0)
+
+
+def weights(array):
+    """Attributes of a layer without bias."""
+    t, array = Fixed(16, 5), np.asarray(array, dtype=np.int64)
+    bias = np.zeros(array.shape[-1], dtype=np.int64)
+    return {"weight": array, "weight_type": t, "bias": bias, "bias_type": t}
+
+
+def test_a_layer_on_a_set_is_a_layer_for_every_particle():
+    one, five = (tensor((n, 2), "dense", **weights([[11, 5], [13, 0]])) for n in (1, 5))
+    assert (one.luts, one.dsps) == (3 * (16 + 16 + 1 + 7), 2)
+    assert (five.luts, five.dsps) == (5 * one.luts, 5 * one.dsps)
+    assert five.latency_cycles == one.latency_cycles
+
+
+def test_a_convolution_is_a_layer_for_every_place_without_its_padding():
+    kernel = weights([[[11]], [[13]], [[5]]])
+    inside = tensor((6, 1), "conv", stride=[1], padding=[[0, 0]], **kernel)
+    assert (inside.luts, inside.dsps) == (4 * 3 * 40, 4 * 2)
+    same = tensor((6, 1), "conv", stride=[1], padding=[[1, 1]], **kernel)
+    assert same.luts == (6 * 3 - 2) * 40
+    assert same.dsps == 6 * 2 - 1  # the first place does not see the 11
+    image = tensor((4, 4, 1), "conv", stride=[2, 2], padding=[[0, 0]] * 2, **weights([[[[11]]]]))
+    assert (image.luts, image.dsps) == (4 * 40, 4)
+
+
+def test_a_sum_over_a_set_is_a_tree_of_adders():
+    cost = tensor((8, 3), "reduce", kind="sum", axis=0)
+    adders = 4 * 17 + 2 * 18 + 19
+    assert cost.luts == 3 * (adders + 7 * 4)  # ternary adders: every second one is absorbed
+    assert cost.latency_cycles == 0
+    assert tensor((64, 3), "reduce", kind="sum", axis=0).latency_cycles == 1
+    assert tensor((3, 8), "reduce", kind="sum", axis=1).luts == cost.luts
+    assert tensor((1, 3), "reduce", kind="sum", axis=0).luts == 0
+
+
+def test_a_maximum_is_a_tree_of_comparisons():
+    pooled = tensor((4, 4, 2), "pool", kind="max", window=[2, 2], stride=[2, 2])
+    assert pooled.luts == 8 * 3 * (16 + 7 + 16)
+    assert tensor((4,), "reduce", kind="min", axis=0).luts == 3 * (16 + 7 + 16)
+    indices = 3 * 2  # a mux more in each of three comparisons
+    assert tensor((4,), "argmax").luts == 3 * (16 + 7 + 16) + indices
+
+
+def test_a_slope_of_a_power_of_two_is_a_mux():
+    assert tensor((5,), "leaky_relu", n=3).luts == 5 * (16 + 3)
+    assert single("leaky_relu", Fixed(8, 4, False), n=3).luts == 0
+
+
+def test_words_that_wiring_repeats_wait_in_one_register():
+    def ffs(times):
+        builder = Builder()
+        x, z = builder.input("x", Fixed(10, 5)), builder.input("z", Fixed(12, 6))
+        looked = builder.op("lut", x, type=WORD, function="f", table=np.arange(1024))
+        many = builder.broadcast(z, (times,))
+        builder.output("y", builder.op("max", many, looked))
+        cost = estimate(builder.build(), "vu9p", 200.0)
+        assert {r.luts for r in cost.rows if r.name == "take"} == {0}
+        return sum(r.ffs for r in cost.rows if r.name in ("input", "take"))
+
+    assert ffs(8) == ffs(1)
+
+
 def test_a_layer_with_narrow_activations_takes_no_dsp():
     assert layer([[11], [13]], Fixed(10, 5)).dsps == 0
     assert layer([[11], [13]], Fixed(11, 5)).dsps == 2

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,28 @@ def every_op() -> Graph:
     chosen = b.op("select", b.op("compare", x, n, kind="lt"), bounded, b.op("shift", small, n=-2))
     b.output("out", chosen)
     b.output("in", b.op("argmax", b.op("stack", x, looked, small)))
+    b.output("image", tensors(b))
     return b.build()
+
+
+def tensors(b: Builder) -> int:
+    """A small network with every op on tensors; returns its last value."""
+    image = b.input("pixels", Fixed(4, 2), (3, 4, 1))
+    seen = b.op(
+        "conv",
+        image,
+        weight=[[[[1, -2]], [[3, 0]]], [[[-1, 2]], [[2, 1]]]],
+        weight_type=Fixed(3, 1),
+        bias=[1, -1],
+        bias_type=Fixed(3, 1),
+        stride=[1, 2],
+        padding=[[1, 0], [0, 1]],
+    )
+    pooled = b.op("pool", b.op("leaky_relu", seen, n=2), kind="max", window=[2, 1], stride=[1, 1])
+    rows = b.op("reshape", pooled, to=[4, 2])
+    turned = b.op("take", rows, index=[[6, 7, -1], [0, 2, 4]])
+    joined = b.op("concat", b.transpose(rows, (1, 0)), turned, axis=1)
+    return b.op("reduce", joined, axis=1, kind="sum")
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +134,7 @@ def test_manifest_names_design_and_every_file(pristine: Path, graph: Graph) -> N
     assert manifest["graph"] == graph.digest
     assert (manifest["part"], manifest["clock_mhz"]) == (META.part, 240.0)
     assert manifest["features"][0] == {"name": "pT", "type": "fixed<8,4>"}
-    assert [p["identifier"] for p in manifest["inputs"]] == ["pT", "class_", "word"]
+    assert [p["identifier"] for p in manifest["inputs"]] == ["pT", "class_", "word", "pixels"]
     on_disk = {p.relative_to(pristine).as_posix() for p in pristine.rglob("*") if p.is_file()}
     assert on_disk == {*manifest["files"], MANIFEST}
     for path, digest in manifest["files"].items():
@@ -139,7 +161,7 @@ def test_make_check_passes_in_a_fresh_project(project: Path) -> None:
 def test_verify_runs_random_words_and_finds_no_difference(pristine: Path, graph: Graph) -> None:
     before = sorted(pristine.rglob("*"))
     found = verify(pristine, events=1000, seed=5)
-    assert (found.events, found.words, found.mismatches) == (1000, 3000, 0)
+    assert (found.events, found.words, found.mismatches) == (1000, 5000, 0)
     assert found.verified
     assert found.edited == ()
     assert "g++" in found.tool
@@ -163,13 +185,45 @@ def test_verify_finds_a_wrong_bit_on_the_shipped_words(project: Path, graph: Gra
 def test_testbench_fails_on_a_wrong_word(project: Path) -> None:
     expected = project / "tb/expected.txt"
     lines = expected.read_text().splitlines()
-    expected.write_text("\n".join(["9 9 9", *lines[1:]]) + "\n")
+    expected.write_text("\n".join(["9 9 9 9 9", *lines[1:]]) + "\n")
     done = subprocess.run(
         ["make", "check", "CXXFLAGS=-std=c++14 -w"], cwd=project, capture_output=True, text=True
     )
     assert done.returncode != 0
     assert "40 events, 1 different" in done.stdout
-    assert "event 0: expected 9 9 9" in done.stderr
+    assert "event 0: expected 9 9 9 9 9" in done.stderr
+
+
+def test_a_large_expression_is_emitted_quickly(tmp_path: Path) -> None:
+    b = Builder()
+    t = Fixed(16, 6)
+    values = [b.input(f"x{k}", t) for k in range(6)]
+    for k in range(40):
+        product = b.op(("mul", "add", "sub", "max")[k % 4], values[-1], values[k // 2])
+        values.append(b.cast(product, t))
+    for k in range(5):
+        address = b.cast(values[-1 - k], Fixed(12, 4))
+        b.output(f"y{k}", b.op("lut", address, type=t, function="f", table=range(4096)))
+    graph = b.build()
+    words = random_words(graph, 100, 1)
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        hls.emit(graph, tmp_path / "p", META, words)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.5
+
+
+def test_a_network_on_tensors_is_emitted_as_loops(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.input("x", Fixed(6, 2), (16, 16, 4))
+    t = Fixed(4, 1)
+    weight = np.arange(3 * 3 * 4 * 8).reshape(3, 3, 4, 8) % 15 - 7
+    layer = {"weight": weight, "weight_type": t, "bias": np.zeros(8, int), "bias_type": t}
+    conv = b.op("conv", x, stride=[1, 1], padding=[[1, 1], [1, 1]], **layer)
+    b.output("y", b.op("reduce", b.op("reshape", conv, to=[256, 8]), kind="max", axis=0))
+    hls.emit(b.build(), tmp_path / "p", META, random_words(b.build(), 5, 1))
+    assert len((tmp_path / "p/jet_tagger.cpp").read_text().splitlines()) < 150
 
 
 # --- refusals --------------------------------------------------------------------------
@@ -290,9 +344,9 @@ def test_shipped_words_of_another_graph_are_refused(project: Path) -> None:
     """Digests made to match: what the words say is checked as well."""
     lines = (project / "tb/expected.txt").read_text().splitlines()
     for text, message in (
-        ("\n".join(["1 1 1", *lines[1:]]), "is not what graph.ir computes"),
-        ("1 1", r"line 1: expected 3 integers"),
-        ("1 1 x", r"line 1: expected 3 integers"),
+        ("\n".join(["1 1 1 1 1", *lines[1:]]), "is not what graph.ir computes"),
+        ("1 1", r"line 1: expected 5 integers"),
+        ("1 1 1 1 x", r"line 1: expected 5 integers"),
     ):
         (project / "tb/expected.txt").write_text(text + "\n")
         manifest = json.loads((project / MANIFEST).read_text())
@@ -323,7 +377,9 @@ def test_random_words_hold_corners_and_the_seed_decides(graph: Graph) -> None:
         ("Δη(jj)", "delta_eta_jj"),
         ("é", "e"),
         ("42", "n_42"),
-        ("NULL", "null"),
+        ("NULL", "null_"),
+        ("wire", "wire_"),
+        ("always_ff", "always_ff_"),
         ("v3_table", "v3_table_"),
         ("m(π)", "m_pi"),
         ("__x__", "x"),

@@ -221,7 +221,7 @@ def test_options_without_functions_and_small_sizes():
 def read_table(text: str) -> tuple[list[int], float, str, int, int, float]:
     """Entries, factor, rounding, ends and LSB out of the Julia text."""
     found = re.fullmatch(
-        r"begin; const nacsr_f_table = Int64\[([-\d, ]+)\]; "
+        r"begin; const nacsr_f_table = parse\.\(Int64, split\(\"([-\d ]+)\"\)\); "
         r"function nacsr_f\(x::T\) where \{T\}; isfinite\(x\) \|\| return T\(NaN\); "
         r"v = Float64\(x\) \* (\S+); "
         r"return T\(nacsr_f_table\[Int\(clamp\((.+), (\S+), (\S+)\)\) - \((\S+)\) \+ 1\]"
@@ -231,7 +231,7 @@ def read_table(text: str) -> tuple[list[int], float, str, int, int, float]:
     assert found is not None
     low, high = float(found[4]), float(found[5])
     assert low == int(found[6])
-    entries = [int(n) for n in found[1].split(",")]
+    entries = [int(n) for n in found[1].split()]
     return entries, float(found[2]), found[3], int(low), int(high), float(found[7])
 
 

@@ -1,34 +1,36 @@
-"""Quantised networks into the IR: own arrays and Brevitas modules take the same way.
+"""Quantised networks into the IR: own arrays, and torch modules of Brevitas layers.
 
-A network is a sequence of steps: ``Affine`` (dense layer), ``Relu``, and ``Fixed`` (a
-quantiser, which is a cast). The accumulators between them are exact.
+A perceptron of the search is a sequence of steps: ``Affine`` (dense layer), ``Relu``, and
+``Fixed`` (a quantiser, which is a cast). Modules of any shape are traced. Accumulators are
+exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nacsr.data.words import Feature, Scaling
-from nacsr.errors import FixedError, GraphError
-from nacsr.fixed import Fixed, Overflow, Raw, Rounding
-from nacsr.frontends.stem import vector_stem
-from nacsr.ir import Builder, Graph, verify
+from nacsr.data.words import Feature, Scaling, standardise
+from nacsr.errors import GraphError
+from nacsr.fixed import Fixed, Raw
+from nacsr.frontends.stem import VECTOR_PORT, vector_stem
+from nacsr.ir import Builder, Graph, evaluate, verify
+from nacsr.ir.graph import Shape
 
 if TYPE_CHECKING:
     from torch import nn
 
-OUTPUT_PORT = "scores"
+    from nacsr.frontends.neural.layout import View
+    from nacsr.frontends.neural.trace import Program
 
-ROUNDINGS = {
-    "ROUND": Rounding.RND_CONV,
-    "FLOOR": Rounding.TRN,
-    "ROUND_TO_ZERO": Rounding.TRN_ZERO,
-}
-"""Brevitas' names of rounding; its ROUND is half to even."""
+OUTPUT_PORT = "scores"
+FLOAT_BITS = 53
+"""Sums of as many bits are exact in float64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +59,16 @@ def network(features: Sequence[Feature], scaling: Scaling, steps: Sequence[Step]
     """
     builder = Builder()
     value = vector_stem(builder, features, scaling)
+    builder.output(OUTPUT_PORT, apply(builder, value, steps))
+    return verify(builder.build())
+
+
+def apply(builder: Builder, value: int, steps: Sequence[Step]) -> int:
+    """Steps applied to the last axis of a value.
+
+    Raises:
+        GraphError: if shapes do not match or a value would need more than 63 bits.
+    """
     for step in steps:
         if isinstance(step, Fixed):
             value = builder.cast(value, step)
@@ -71,204 +83,212 @@ def network(features: Sequence[Feature], scaling: Scaling, steps: Sequence[Step]
                 bias=step.bias,
                 bias_type=step.bias_type,
             )
-    builder.output(OUTPUT_PORT, value)
-    return verify(builder.build())
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A module that was lowered, and how torch's arrays become its words.
+
+    Attributes:
+        graph: port ``x`` carries the input, channels last; the outputs are ``scores``, or one
+            a key or place of what forward() returns. Masks and counts have ports of their own.
+        input_type: type of an input word, with the modes of the module's own quantiser.
+        input_axes: axis ``k`` of port ``x`` is axis ``input_axes[k]`` of torch, batch left out.
+        output_axes: the same for every output port.
+    """
+
+    graph: Graph
+    input_type: Fixed
+    input_axes: tuple[int, ...]
+    output_axes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def title(self) -> str:
+        """The architecture in a few words, such as ``16x16x1-conv4-max-5``."""
+        parts = []
+        for op in self.graph.ops:
+            if op.name == "input" and op.attrs["name"] == VECTOR_PORT:
+                parts.append("x".join(str(n) for n in op.shape))
+            elif op.name in ("dense", "conv"):
+                kind = "conv" if op.name == "conv" else ""
+                parts.append(f"{kind}{op.array('weight').shape[-1]}")
+            elif op.name in ("pool", "reduce") and op.shape:
+                parts.append(str(op.attrs["kind"]))
+        return "-".join(parts)
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """All words that arrive: ``x0``, ``x1``... in the order of port ``x``, channels last.
+
+        Then those of masks (``mask0``, ...) and of counts, by the names of forward()'s arguments.
+        """
+        ports = [(name, self.graph.ops[i]) for name, i in self.graph.inputs]
+        found = []
+        for name, op in sorted(ports, key=lambda p: not p[1].shape):  # scalars come last
+            type_ = self.input_type if name == VECTOR_PORT else op.type
+            names = [f"{name}{k}" for k in range(math.prod(op.shape))] if op.shape else [name]
+            found += [Feature(n, type_) for n in names]
+        return tuple(found)
+
+    def words(self, values: NDArray[np.float64]) -> Raw:
+        """Words of port ``x``, (events, words), from torch's array of values."""
+        moved = _moved(np.asarray(values, dtype=np.float64), self.input_axes)
+        return self.input_type.quantize(moved).reshape(len(moved), -1)
+
+
+def _moved(values: NDArray[np.float64], axes: tuple[int, ...]) -> NDArray[np.float64]:
+    """Torch's array in the order of a port."""
+    return values.transpose(0, *(a + 1 for a in axes))
+
+
+def from_module(
+    module: nn.Module, input_type: Fixed | None = None, input_shape: Shape | None = None
+) -> Graph:
+    """The graph of ``read_module``."""
+    return read_module(module, input_type, input_shape).graph
+
+
+def read_module(
+    module: nn.Module, input_type: Fixed | None = None, input_shape: Shape | None = None
+) -> Network:
+    """Lower a torch module of Brevitas layers: perceptrons, convolutions, deep sets.
+
+    The graph returns, bit for bit, what the module returns in eval mode and float64. A few
+    random events are compared before it is handed out.
+
+    Args:
+        module: any module that torch.fx can trace. Weights, biases and activations are
+            quantised by Brevitas with power-of-two scales.
+        input_type: type of the input's words; by default what the module's own first
+            quantiser makes of them.
+        input_shape: torch's shape of the input without the batch axis, such as
+            (channels, height, width); by default a vector for the first dense layer.
+
+    Raises:
+        GraphError: naming the layer that cannot be expressed exactly, and the remedy.
+    """
+    from nacsr.frontends.neural.layout import framed
+    from nacsr.frontends.neural.trace import Program, sample
+
+    program = Program.of(module)
+    type_ = program.first_quantiser() if input_type is None else input_type
+    if type_ is None:
+        msg = "the module does not quantise its input first; give input_type such as fixed<16,6>"
+        raise GraphError(msg)
+    shape = _vector(program.vector_size()) if input_shape is None else tuple(input_shape)
+    if not all(n > 0 for n in shape):
+        msg = f"the input's shape must be of positive sizes, not {list(shape)}"
+        raise GraphError(msg)
+    found: list[Network] = []
+    for axes in PORT_ORDERS.get(len(shape), (tuple(range(len(shape))),)):
+        builder = Builder()
+        port = builder.input(VECTOR_PORT, type_.plain(), tuple(shape[a] for a in axes))
+        raw = sample(type_, builder.ops[port].shape)
+        back = tuple(int(a) for a in np.argsort(axes))
+        values = _moved(type_.to_float(raw), back)
+        x = framed(builder, port, axes)
+        graph, outputs = _lower(program, builder, x, values, {VECTOR_PORT: raw})
+        found.append(Network(graph, type_, axes, outputs))
+        if not _takes(graph):
+            break
+    return min(found, key=lambda n: _takes(n.graph))
+
+
+PORT_ORDERS: Mapping[int, Sequence[tuple[int, ...]]] = {
+    2: ((0, 1), (1, 0)),
+    3: ((1, 2, 0), (0, 1, 2)),
+}
+"""Orders of port ``x`` by its number of axes; of equally good ones the first is taken."""
+
+
+def _takes(graph: Graph) -> int:
+    """How often words change places."""
+    return sum(op.name == "take" for op in graph.ops)
+
+
+def _vector(size: int | None) -> Shape:
+    if size is None:
+        msg = "the input's shape is not known; give input_shape such as (channels, height, width)"
+        raise GraphError(msg)
+    return (size,)
+
+
+def _lower(
+    program: Program,
+    builder: Builder,
+    x: View,
+    values: NDArray[np.float64],
+    inputs: dict[str, Raw],
+) -> tuple[Graph, dict[str, tuple[int, ...]]]:
+    """The graph of a program, compared with torch, and the axes of its outputs.
+
+    Args:
+        program: the module's calls.
+        builder: holds ``x`` and what it is computed from.
+        x: the module's input.
+        values: some values of it, in torch's order.
+        inputs: the words of the graph's ports that give them.
+    """
+    import torch
+
+    from nacsr.frontends.neural.layout import framed
+    from nacsr.frontends.neural.trace import output_value, sample
+
+    more = {}
+    for port in program.ports:
+        index = builder.input(port.name, port.type, port.shape)
+        words = sample(port.type, port.shape, len(values))
+        inputs[port.name] = words
+        view = framed(builder, index, tuple(range(len(port.shape))))
+        more[port.name] = view, torch.from_numpy(words.astype(np.float64))
+    axes, wanted = {}, {}
+    for name, view, seen in program.run(builder, x, torch.from_numpy(values.copy()), more):
+        value, axes[name] = output_value(builder, name, view)
+        builder.output(name, value)
+        exact = getattr(seen, "value", seen)  # of a QuantTensor
+        wanted[name] = _moved(exact.numpy().astype(np.float64), axes[name])
+    graph = verify(builder.build(ports=True))
+    _need_equal(graph, inputs, wanted)
+    return graph, axes
+
+
+def _need_equal(
+    graph: Graph, inputs: Mapping[str, Raw], wanted: Mapping[str, NDArray[np.float64]]
+) -> None:
+    if any(op.type.width > FLOAT_BITS for op in graph.ops):
+        return  # float64 itself rounds
+    found = evaluate(graph, inputs)
+    types = {name: graph.ops[i].type for name, i in graph.outputs}
+    wrong = sum(int((types[n].to_float(found[n]) != w).sum()) for n, w in wanted.items())
+    if wrong:
+        count = sum(w.size for w in wanted.values())
+        msg = (
+            f"the lowered network differs from the module in {wrong} of {count} outputs; if its "
+            "forward() keeps a state, remove it, otherwise this is a fault of nacsr: report it"
+        )
+        raise GraphError(msg)
 
 
 def from_brevitas(module: nn.Module, features: Sequence[Feature], scaling: Scaling) -> Graph:
-    """Lower a Brevitas network that was trained on standardised values.
+    """Lower a Brevitas network that was trained on vectors of standardised values.
 
     The design's scores are, bit for bit, what the module returns in eval mode.
 
     Args:
-        module: an ``nn.Sequential`` of QuantIdentity, QuantLinear and QuantReLU layers with
-            quantised weights and biases and power-of-two scales; ReLU, Identity and Dropout
-            are understood too.
+        module: as ``read_module``.
         features: the words that arrive, in the order of the module's inputs.
         scaling: how words become the values that the module was trained on.
 
     Raises:
         GraphError: naming the layer that cannot be expressed exactly, and the remedy.
     """
-    return network(features, scaling, read_brevitas(module))
+    from nacsr.frontends.neural.layout import framed
+    from nacsr.frontends.neural.trace import Program, sample
 
-
-def external_inputs(module: nn.Module, type: Fixed) -> tuple[tuple[Feature, ...], Scaling]:
-    """Features ``x0``, ``x1``... of one type, standardised outside, as many as a module reads.
-
-    Raises:
-        GraphError: if the module has no dense layer.
-    """
-    sizes = [getattr(layer, "in_features", None) for _, layer in _layers(module)]
-    count = next((n for n in sizes if n is not None), None)
-    if count is None:
-        msg = "the module has no dense layer; give an nn.Sequential with a QuantLinear"
-        raise GraphError(msg)
-    zeros = (0,) * int(count)
-    features = tuple(Feature(f"x{i}", type) for i in range(int(count)))
-    return features, Scaling("external", zeros, zeros)
-
-
-def read_brevitas(module: nn.Module) -> list[Step]:
-    """The steps of a Brevitas module: weights, biases and scales as integers and types.
-
-    Raises:
-        GraphError: as ``from_brevitas``.
-    """
-    training = module.training
-    module.eval()
-    try:
-        steps: list[Step] = []
-        scale: float | None = None  # the step of the current value, for biases on its grid
-        for where, layer in _layers(module):
-            for step in _read_layer(where, layer, scale):
-                steps.append(step)
-                if isinstance(step, Fixed):
-                    scale = step.lsb
-                elif isinstance(step, Affine):
-                    scale = None
-        return steps
-    finally:
-        module.train(training)
-
-
-def _layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Name and layer of a Sequential and of those inside it, in order of execution."""
-    from torch import nn
-
-    if not isinstance(module, nn.Sequential):
-        msg = (
-            f"cannot read {type(module).__name__} as a network: the order of its layers is not "
-            "known; give an nn.Sequential"
-        )
-        raise GraphError(msg)
-    for name, child in module.named_children():
-        where = f"{prefix}{name}"
-        if isinstance(child, nn.Sequential):
-            yield from _layers(child, f"{where}.")
-        else:
-            yield f"layer {where} ({type(child).__name__})", child
-
-
-def _read_layer(where: str, layer: Any, scale: float | None) -> Iterator[Step]:
-    from brevitas.nn import QuantIdentity, QuantLinear, QuantReLU
-    from torch import nn
-
-    if isinstance(layer, nn.Identity | nn.Dropout):
-        return
-    if isinstance(layer, QuantLinear):
-        if (before := _quantiser(where, layer.input_quant)) is not None:
-            yield before
-            scale = before.lsb
-        yield _affine(where, layer, scale)
-        if (after := _quantiser(where, layer.output_quant)) is not None:
-            yield after
-    elif isinstance(layer, QuantIdentity | QuantReLU):
-        if (before := _quantiser(where, layer.input_quant)) is not None:
-            yield before
-        if isinstance(layer, QuantReLU):
-            yield Relu()
-        if (after := _quantiser(where, layer.act_quant)) is not None:
-            yield after
-    elif isinstance(layer, nn.ReLU):
-        yield Relu()
-    else:
-        raise GraphError(_unsupported(where, layer))
-
-
-def _unsupported(where: str, layer: Any) -> str:
-    from torch import nn
-
-    remedy = "use QuantIdentity, QuantLinear and QuantReLU"
-    if isinstance(layer, nn.BatchNorm1d):
-        remedy = "fold the BatchNorm into the dense layer before it (QuantLinear.merge_bn_in)"
-    elif isinstance(layer, nn.Linear):
-        remedy = "its weights are not quantised; use QuantLinear"
-    return f"{where} cannot be lowered: {remedy}"
-
-
-def _quantiser(where: str, proxy: Any) -> Fixed | None:
-    """The cast that an activation quantiser does, or None if it is disabled."""
-    if not proxy.is_quant_enabled:
-        return None
-    if proxy.rounding_mode not in ROUNDINGS:
-        msg = f"{where} rounds by {proxy.rounding_mode}; choose {', '.join(ROUNDINGS)}"
-        raise GraphError(msg)
-    _need_no_offset(where, proxy.zero_point())
-    signed, narrow = bool(proxy.is_signed), bool(proxy.is_narrow_range)
-    if narrow and not signed:
-        msg = f"{where} is unsigned with narrow_range, which no overflow mode does; turn it off"
-        raise GraphError(msg)
-    fracs = _fracs(where, "activation", proxy.scale())
-    if fracs.size != 1:
-        msg = f"{where} has {fracs.size} activation scales; use one for the whole tensor"
-        raise GraphError(msg)
-    bits = round(float(proxy.bit_width()))
-    overflow = Overflow.SAT_SYM if narrow else Overflow.SAT
-    return Fixed(bits, bits - int(fracs[0]), signed, ROUNDINGS[proxy.rounding_mode], overflow)
-
-
-def _affine(where: str, layer: Any, scale: float | None) -> Affine:
-    if not layer.weight_quant.is_quant_enabled:
-        msg = f"{where} has unquantised weights; give it a weight_quant"
-        raise GraphError(msg)
-    weight = layer.quant_weight()
-    raw, type_ = _parameter(where, "weight", weight)
-    if layer.bias is None:
-        return Affine(raw.T, type_, np.zeros(raw.shape[0], dtype=np.int64), Fixed(1, 1))
-    if not layer.bias_quant.is_quant_enabled:
-        msg = f"{where} has an unquantised bias; give it a bias_quant such as Int16Bias"
-        raise GraphError(msg)
-    bias, bias_type = _parameter(where, "bias", _quant_bias(where, layer, weight.scale, scale))
-    return Affine(raw.T, type_, bias, bias_type)
-
-
-def _quant_bias(where: str, layer: Any, weight_scale: Any, scale: float | None) -> Any:
-    from brevitas.quant_tensor import IntQuantTensor
-
-    if not layer.bias_quant.requires_input_scale:
-        return layer.quant_bias()
-    if scale is None:
-        msg = f"{where}: the scale of its bias comes from its input, which is not quantised"
-        raise GraphError(msg)
-    grid = (weight_scale * scale).view(-1)
-    parts = layer.bias_quant.tensor_quant(layer.bias, grid)
-    return IntQuantTensor(*parts, signed=layer.bias_quant.is_signed, training=False)
-
-
-def _parameter(where: str, what: str, tensor: Any) -> tuple[Raw, Fixed]:
-    """Raw integers and type of a quantised parameter, on the finest of its grids."""
-    _need_no_offset(where, tensor.zero_point)
-    fracs = _fracs(where, what, tensor.scale)
-    finest, coarsest = int(fracs.max()), int(fracs.min())
-    bits = round(float(tensor.bit_width))
-    exact = np.ldexp(tensor.value.detach().cpu().numpy().astype(np.float64), finest)
-    if not np.array_equal(exact, np.rint(exact)):
-        msg = f"{where}: its quantised {what} holds values off the grid 2^-{finest}"
-        raise GraphError(msg)
-    try:
-        type_ = Fixed(bits + finest - coarsest, bits - coarsest, bool(tensor.signed))
-    except FixedError as error:
-        msg = f"{where}: {what}: {error}"
-        raise GraphError(msg) from None
-    return exact.astype(np.int64), type_
-
-
-def _fracs(where: str, what: str, scale: Any) -> Raw:
-    """Fractional bits of scales; they must be powers of two."""
-    values = np.asarray(scale.detach().cpu().numpy(), dtype=np.float64).reshape(-1)
-    mantissas, exponents = np.frexp(values)
-    if not (mantissas == 0.5).all():
-        bad = float(values[mantissas != 0.5][0])
-        msg = (
-            f"{where}: {what} scale {bad:.6g} is not a power of two; use the FixedPoint "
-            "quantisers of brevitas.quant (restrict_scaling_type POWER_OF_TWO)"
-        )
-        raise GraphError(msg)
-    return 1 - exponents.astype(np.int64)
-
-
-def _need_no_offset(where: str, zero_point: Any) -> None:
-    if bool((zero_point != 0).any()):
-        msg = f"{where} has a zero point; use a symmetric quantiser"
-        raise GraphError(msg)
+    program = Program.of(module)
+    builder = Builder()
+    x = framed(builder, vector_stem(builder, features, scaling), (0,))
+    words = np.stack([sample(f.type, (), seed=j) for j, f in enumerate(features)], axis=1)
+    values = standardise(words, features, scaling)
+    return _lower(program, builder, x, values, {VECTOR_PORT: words})[0]

@@ -93,5 +93,6 @@ def outputs(module: nn.Sequential, values: NDArray[np.float64]) -> NDArray[np.fl
 
     exact = copy.deepcopy(module).eval().double()
     with torch.no_grad():
-        found: torch.Tensor = exact(torch.from_numpy(values))
-    return found.numpy()
+        found = exact(torch.from_numpy(values))
+    tensor: torch.Tensor = getattr(found, "value", found)  # the last layer may quantise
+    return tensor.numpy()

@@ -7,7 +7,7 @@ under its own name.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.errors import ExpressionError, unknown
-from nacsr.luts import LutFunc
+from nacsr.luts import LutFunc, lut_functions
 
 Column = NDArray[np.float64]
 
@@ -92,6 +92,12 @@ def variables(expr: Expr) -> tuple[str, ...]:
     return tuple(sorted({node.name for node, _ in walk(expr) if isinstance(node, Var)}))
 
 
+def functions(exprs: Iterable[Expr], luts: Mapping[str, LutFunc]) -> tuple[str, ...]:
+    """Names of the LUT functions that are computed for some expressions, sorted, each once."""
+    nodes = (node for expr in exprs for node, _ in walk(fold(expr, luts)))
+    return tuple(sorted({n.op for n in nodes if isinstance(n, Call) and n.op in luts}))
+
+
 def substitute(expr: Expr, replacements: Mapping[str, Expr]) -> Expr:
     """The tree with variables replaced by other trees, such as ``x3`` by a feature's name."""
     if isinstance(expr, Var):
@@ -113,7 +119,8 @@ def lut(name: str, luts: Mapping[str, LutFunc]) -> LutFunc:
 
 
 def fold(expr: Expr, luts: Mapping[str, LutFunc]) -> Expr:
-    """What is really computed: constants folded, divisions turned into products.
+    """What is really computed: constants folded, divisions turned into products, and
+    ``sin(u) * cos(u)`` into one function.
 
     A call with constant arguments becomes its exact value, LUT functions included; ``a / c``
     becomes a product with the reciprocal; ``a / b`` becomes ``a * inverse(b)``.
@@ -128,6 +135,8 @@ def fold(expr: Expr, luts: Mapping[str, LutFunc]) -> Expr:
     numbers = tuple([a.value for a in args if isinstance(a, Num)])
     if len(numbers) == len(args):
         return Num(_constant(expr.op, numbers, luts))
+    if expr.op == "mul" and (double := _double_angle(args, luts)):
+        return double
     if expr.op != "div":
         return Call(expr.op, args)
     over, under = args
@@ -135,6 +144,18 @@ def fold(expr: Expr, luts: Mapping[str, LutFunc]) -> Expr:
         return Call("mul", (over, Num(_constant("div", (1.0, under.value), luts))))
     reciprocal = Call(lut("inverse", luts).name, (under,))
     return reciprocal if over == Num(1.0) else Call("mul", (over, reciprocal))
+
+
+def _double_angle(args: tuple[Expr, ...], luts: Mapping[str, LutFunc]) -> Expr | None:
+    """``sin(u) * cos(u)`` as one table in place of two and a product."""
+    found = {a.op: a.args for a in args if isinstance(a, Call)}
+    if set(found) != {"sin", "cos"} or found["sin"] != found["cos"]:
+        return None
+    shipped = lut_functions()
+    own = any(luts.get(name) != shipped[name] for name in ("sin", "cos"))
+    if own or "sincos" not in luts or luts["sincos"].function != "sincos":
+        return None  # a user's own tables mean what they say
+    return Call("sincos", found["sin"])
 
 
 def _constant(op: str, numbers: tuple[float, ...], luts: Mapping[str, LutFunc]) -> float:

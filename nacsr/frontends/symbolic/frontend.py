@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from nacsr.cost import operator_costs
+from nacsr.cost import estimate, operator_costs
 from nacsr.cost.operators import OperatorCost
-from nacsr.cost.rules import rom
 from nacsr.cost.schedule import period_ns
 from nacsr.errors import DataError, NacsrError, SpecError, unknown
 from nacsr.fixed import Fixed
@@ -26,7 +24,7 @@ from nacsr.frontends.symbolic.expr import OPERATORS, Expr, Var
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.show import to_text
-from nacsr.luts import LutFunc, lut_functions
+from nacsr.luts import LutFunc
 from nacsr.spec import Budget, ExpressionSpec
 from nacsr.targets import target
 
@@ -47,7 +45,7 @@ class SymbolicFrontend:
     family = FAMILY
 
     def __init__(self, problem: Problem, spec: ExpressionSpec, budget: Budget, seed: int) -> None:
-        known = lut_functions()
+        known = problem.luts
         for name in spec.functions:
             if name not in known:
                 raise SpecError(
@@ -129,15 +127,23 @@ def _costs(
 ) -> dict[str, OperatorCost]:
     """Operator costs as the search sees them.
 
-    Constant factors have two signed digits in the end, so they cost an adder; a table's block
-    RAMs count as the LUTs that are the same share of the chip.
+    Constant factors have two signed digits in the end, so they cost an adder. A function costs
+    what its own ops do on a word of the precision, at least one cycle; its block RAMs count as
+    the LUTs that are the same share of the chip.
     """
     chip = target(problem.target)
     costs = dict(operator_costs(precision, problem.clock_mhz, problem.target))
     costs["const_mul"] = costs["add"]
     for name, lut in luts.items():
-        _, brams = rom(len(lut.table), lut.value.width)
-        costs[name] = replace(costs["lut"], luts=costs["lut"].luts + brams * chip.luts / chip.brams)
+        made = estimate(lut.graph(precision), problem.target, problem.clock_mhz)
+        cycles = max(made.latency_cycles, 1)
+        costs[name] = OperatorCost(
+            delay_ns=cycles * period_ns(problem.clock_mhz),
+            luts=made.luts + made.brams * chip.luts / chip.brams,
+            dsps=made.dsps,
+            ffs=made.ffs,
+            cycles=cycles,
+        )
     return costs
 
 
@@ -149,7 +155,7 @@ def _dsp_luts(problem: Problem) -> float:
 
 def _search(p: Mapping[str, Any], problem: Problem, engine: Callable[..., list[Scored]]) -> Outcome:
     """One expression front, for one class against the rest."""
-    precision, luts = Fixed.parse(p["precision"]), lut_functions()
+    precision, luts = Fixed.parse(p["precision"]), problem.luts
     config = Config(
         evaluations=p["evaluations"],
         rows=p["rows"],
@@ -202,7 +208,7 @@ def _assemble(p: Mapping[str, Any], problem: Problem) -> Outcome:
 
 
 def _pool(p: Mapping[str, Any], problem: Problem, step: int) -> Pool:
-    names, luts = _names(problem), lut_functions()
+    names, luts = _names(problem), problem.luts
     costs = _costs(problem, Fixed.parse(p["precision"]), luts)
     grammar = Grammar(len(names), tuple(OPERATORS), tuple(luts), p["max_size"], p["max_size"])
     hardware = Hardware(grammar, costs, period_ns(problem.clock_mhz))
@@ -230,7 +236,7 @@ def _texts(sums: Mapping[str, Expr]) -> dict[str, str]:
 
 def _measure(p: Mapping[str, Any], problem: Problem) -> Outcome:
     """Calibrate, lower and measure one classifier."""
-    precision, luts = Fixed.parse(p["precision"]), lut_functions()
+    precision, luts = Fixed.parse(p["precision"]), problem.luts
     try:
         sums = {c: parse(t, _names(problem), luts) for c, t in p["expressions"].items()}
         columns = _columns(problem)

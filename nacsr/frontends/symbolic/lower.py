@@ -59,17 +59,14 @@ def lower(
         raise ExpressionError(msg)
     lowering = _Lowering(features, scaling, precision, luts)
     values = {port: lowering.exact(fold(expr, luts)) for port, expr in expressions.items()}
-    common = lowering.common([*values.values()])
-    for port, index in values.items():
-        lowering.builder.output(port, lowering.builder.cast(index, common))
-    graph = lowering.builder.build()
+    graph = finished(lowering.builder, values, lowering.working.frac)
     if not graph.inputs:
         msg = (
             f"no expression of {', '.join(expressions)} depends on a feature at {precision}; "
             "use more fractional bits or larger constants"
         )
         raise ExpressionError(msg)
-    return verify(graph)
+    return graph
 
 
 class _Lowering:
@@ -91,7 +88,7 @@ class _Lowering:
         """The index of a tree's value, within the working type."""
         if isinstance(expr, Num):
             within = min(max(expr.value, self.working.min), self.working.max)
-            return self._settle(self._constant(within, self.working.frac))
+            return self._settle(constant(self.builder, within, self.working.frac))
         if isinstance(expr, Var):
             if expr.name not in self.places:
                 raise ExpressionError(unknown("variable", expr.name, self.places))
@@ -106,23 +103,12 @@ class _Lowering:
         index = self._call(expr)  # narrowed, or every sum of a chain would be a bit wider
         return self.builder.cast(index, span(*self._range(index), self.builder.type(index).frac))
 
-    def common(self, values: Sequence[int]) -> Fixed:
-        """The narrowest type of F fractional bits that holds the ranges of all values."""
-        frac = self.working.frac
-        shifted = [
-            end << (frac - self.builder.type(i).frac) for i in values for end in self._range(i)
-        ]
-        return span(min(shifted), max(shifted), frac)
-
     def _range(self, index: int) -> tuple[int, int]:
         return self.builder.ranges[index]
 
     def _settle(self, index: int) -> int:
         """Drop bits below F, then keep the integer bits needed, or saturate beyond I."""
-        source, (lo, hi) = self.builder.type(index), self._range(index)
-        frac = min(source.frac, self.working.frac)
-        drop = source.frac - frac
-        lo, hi = lo >> drop, hi >> drop  # truncation is monotone: these ends are exact
+        lo, hi, frac = truncated(self.builder, index, self.working.frac)
         if not self.working.holds(lo, hi, frac):
             return self.builder.cast(index, self.working)
         return self.builder.cast(index, span(lo, hi, frac))
@@ -133,15 +119,12 @@ class _Lowering:
         args = [self.exact(a) if expr.op in SUMS else self.value(a) for a in expr.args]
         match expr.op:
             case "square":
-                return self._times(args[0], args[0])
+                return times(self.builder, args[0], args[0])
             case "cube":
-                return self._times(self._settle(self._times(args[0], args[0])), args[0])
-            case "add" | "sub" if self._range(args[1]) == (0, 0):
-                return args[0]
-            case "add" if self._range(args[0]) == (0, 0):
-                return args[1]
+                square = self._settle(times(self.builder, args[0], args[0]))
+                return times(self.builder, square, args[0])
             case "add" | "sub" | "neg" | "abs" | "min" | "max":
-                return self.builder.op(expr.op, *args)
+                return plain(self.builder, expr.op, args)
         return self._table(lut(expr.op, self.luts), args[0])
 
     def _table(self, function: LutFunc, index: int) -> int:
@@ -153,27 +136,62 @@ class _Lowering:
 
     def _product(self, args: Sequence[Expr]) -> int:
         a, b = [self._factor(x.value) if isinstance(x, Num) else self.value(x) for x in args]
-        return self._times(a, b)
-
-    def _times(self, a: int, b: int) -> int:
-        for this, other in ((a, b), (b, a)):
-            if self._range(this) == (0, 0):
-                return this
-            if self._range(this) == (1, 1) and self.builder.type(this).frac == 0:
-                return other
-        return self.builder.op("mul", a, b)
+        return times(self.builder, a, b)
 
     def _factor(self, value: float) -> int:
         """A constant factor: at least FACTOR_BITS and at most W significant bits."""
         frac = self.working.frac
         if abs(value) <= math.ldexp(0.5, -frac):
-            return self._constant(0.0, 0)
+            return constant(self.builder, 0.0, 0)
         top = math.frexp(value)[1]  # |value| < 2**top
-        return self._constant(value, min(max(frac, FACTOR_BITS - top), self.working.width - top))
+        bits = min(max(frac, FACTOR_BITS - top), self.working.width - top)
+        return constant(self.builder, value, bits)
 
-    def _constant(self, value: float, frac: int) -> int:
-        """A constant rounded to ``frac`` fractional bits, without its trailing zeros."""
-        raw = round(math.ldexp(value, frac))
-        zeros = (raw & -raw).bit_length() - 1 if raw else frac
-        raw, frac = raw >> max(zeros, 0), frac - zeros
-        return self.builder.const(raw, span(raw, raw, frac))
+
+def truncated(builder: Builder, index: int, frac: int) -> tuple[int, int, int]:
+    """Range of a value with at most ``frac`` fractional bits, and how many it then has."""
+    source, (lo, hi) = builder.type(index).frac, builder.ranges[index]
+    drop = max(source - frac, 0)
+    return lo >> drop, hi >> drop, source - drop  # truncation is monotone: these ends are exact
+
+
+def times(builder: Builder, a: int, b: int) -> int:
+    """A product, unless a factor is zero or one."""
+    for this, other in ((a, b), (b, a)):
+        if builder.ranges[this] == (0, 0):
+            return this
+        if builder.ranges[this] == (1, 1) and builder.type(this).frac == 0:
+            return other
+    return builder.op("mul", a, b)
+
+
+def plain(builder: Builder, op: str, args: Sequence[int]) -> int:
+    """An operator that is an op of the same name; nothing where a term is zero."""
+    if op in ("add", "sub") and builder.ranges[args[1]] == (0, 0):
+        return args[0]
+    if op == "add" and builder.ranges[args[0]] == (0, 0):
+        return args[1]
+    return builder.op(op, *args)
+
+
+def constant(builder: Builder, value: float, frac: int) -> int:
+    """A constant rounded to ``frac`` fractional bits, without its trailing zeros."""
+    return trimmed(builder, round(math.ldexp(value, frac)), frac)
+
+
+def trimmed(builder: Builder, raw: int, frac: int) -> int:
+    """A constant without its trailing zeros."""
+    zeros = (raw & -raw).bit_length() - 1 if raw else frac
+    raw, frac = raw >> max(zeros, 0), frac - zeros
+    return builder.const(raw, span(raw, raw, frac))
+
+
+def finished(builder: Builder, values: Mapping[str, int], frac: int) -> Graph:
+    """The graph whose output ports share the narrowest type of ``frac`` fractional bits."""
+    shifted = [
+        end << (frac - builder.type(i).frac) for i in values.values() for end in builder.ranges[i]
+    ]
+    common = span(min(shifted), max(shifted), frac)
+    for port, index in values.items():
+        builder.output(port, builder.cast(index, common))
+    return verify(builder.build())

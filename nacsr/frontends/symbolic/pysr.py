@@ -173,12 +173,12 @@ def julia_table(lut: LutFunc) -> str:
     """The table as a Julia function of one real: the firmware's integers and its addresses."""
     low, high = (int(lut.domain.quantize(end)) for end in (-1e300, 1e300))
     words = np.arange(low, high + 1) & ((1 << lut.domain.width) - 1)
-    entries = ", ".join(map(str, lut.table[words].tolist()))
+    entries = " ".join(map(str, lut.table[words].tolist()))  # parsed: a literal compiles slowly
     name = PREFIX + lut.name
     scale, lsb = 2.0**lut.domain.frac, lut.value.lsb
     inside = f"clamp({_ROUND[lut.domain.rounding]}, {float(low)}, {float(high)})"
     return (
-        f"begin; const {name}_table = Int64[{entries}]; "
+        f'begin; const {name}_table = parse.(Int64, split("{entries}")); '
         f"function {name}(x::T) where {{T}}; isfinite(x) || return T(NaN); "
         f"v = Float64(x) * {scale}; "
         f"return T({name}_table[Int({inside}) - ({low}) + 1] * {lsb}); end; end"

@@ -26,9 +26,15 @@ static bool event(std::istream &in_, std::ostream &out_) {
         if (!(in_ >> word_)) return false;
         word[i] = nacsr::from_raw<ap_fixed<5,2> >(word_);
     }
+    ap_fixed<4,2> pixels[12];
+    for (int i = 0; i < 12; ++i) {
+        if (!(in_ >> word_)) return false;
+        pixels[i] = nacsr::from_raw<ap_fixed<4,2> >(word_);
+    }
     ap_fixed<10,5> out[2];
     ap_ufixed<2,2> in;
-    ::jet_tagger(pT, class_, word, out, in);
+    ap_fixed<12,6> image[2];
+    ::jet_tagger(pT, class_, word, pixels, out, in, image);
     const char *gap_ = "";
     for (int i = 0; i < 2; ++i) {
         out_ << gap_ << nacsr::to_raw(out[i]);
@@ -36,6 +42,10 @@ static bool event(std::istream &in_, std::ostream &out_) {
     }
     out_ << gap_ << nacsr::to_raw(in);
     gap_ = " ";
+    for (int i = 0; i < 2; ++i) {
+        out_ << gap_ << nacsr::to_raw(image[i]);
+        gap_ = " ";
+    }
     return !(in_ >> word_);
 }
 

@@ -1,0 +1,179 @@
+"""The RTL back end: a graph unrolled to scalars, scheduled for a clock, as plain Verilog.
+
+Everything is decided in the IR (products with constants as shared additions, casts as plain
+ops), so the interpreter checks what is written before it is written; simulation checks it after.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from nacsr.emit import vectors as vec
+from nacsr.emit.cpp_parts import comment
+from nacsr.emit.names import identifier
+from nacsr.emit.ports import Top, ports
+from nacsr.emit.project import Draft, ProjectMeta
+from nacsr.emit.rtl_pipeline import RESERVED, Pipeline, modules
+from nacsr.errors import EmitError, GraphError
+from nacsr.fixed import Raw
+from nacsr.ir import Graph, evaluate
+from nacsr.ir.graph import Op
+from nacsr.ir.passes import Pass, run
+from nacsr.ir.passes.affine import FoldAffine
+from nacsr.ir.passes.algebra import Algebra
+from nacsr.ir.passes.casts import MergeCasts
+from nacsr.ir.passes.csd import ConstMul
+from nacsr.ir.passes.expand import ExpandCasts
+from nacsr.ir.passes.fold import Fold
+from nacsr.ir.passes.layers import LowerLayers
+from nacsr.ir.passes.narrow import Narrow
+from nacsr.ir.passes.schedule import Schedule, schedule
+from nacsr.ir.passes.unroll import Unroll
+from nacsr.ir.tensor import WIRING
+from nacsr.tools import iverilog, verilator
+
+LIMIT = 200_000
+"""Scalar operations of the largest design that is unrolled."""
+
+TENSOR_PASSES: tuple[Pass, ...] = (Fold(), Algebra(), FoldAffine(), MergeCasts(), LowerLayers())
+SCALAR_PASSES: tuple[Pass, ...] = (
+    Fold(),
+    Algebra(),
+    ConstMul(always=True),
+    MergeCasts(),
+    ExpandCasts(),  # of scalars: each has its own interval, so many ends are out of reach
+    Narrow(),
+    MergeCasts(),
+)
+
+
+def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw]) -> Path:
+    """Write a Verilog project, pipelined for the clock of ``meta``.
+
+    Args:
+        graph: the design.
+        out: the folder to create; an earlier project there is replaced.
+        meta: name, target, clock, features and so on.
+        vectors: raw words of every input port, shape (events, *shape), for the testbench.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        GraphError: if the graph is not valid or the vectors do not fit its ports.
+        EmitError: for a design too large to unroll or too wide in a step of it, or a folder that
+            cannot be written; nothing is left.
+    """
+    draft = Draft(graph, meta)
+    scalar, timing = prepare(graph, meta.period_ns)
+    fill(draft, scalar, timing, vectors)
+    return draft.save(out)
+
+
+def prepare(graph: Graph, period_ns: float) -> tuple[Graph, Schedule]:
+    """The scalar design that computes a graph, and the stages of its values.
+
+    Args:
+        graph: the design, verified.
+        period_ns: of the clock.
+
+    Raises:
+        EmitError: if it has more than ``LIMIT`` scalar operations, or a step needs more bits than
+            there are: an exact sum of parts may be wider than the whole.
+    """
+    check(graph)
+    try:
+        scalar = run(graph, (*TENSOR_PASSES, Unroll(limit=LIMIT), *SCALAR_PASSES))
+    except GraphError as error:
+        msg = f"flow rtl cannot unroll this design: {error}. Flow hls can take it as it is"
+        raise EmitError(msg) from None
+    return scalar, schedule(scalar, period_ns)
+
+
+def check(graph: Graph) -> None:
+    """Refuse what is too large to unroll.
+
+    Raises:
+        EmitError: naming the largest op.
+    """
+    counts = [operations(op, [graph.ops[a] for a in op.args]) for op in graph.ops]
+    if sum(counts) > LIMIT:
+        worst = max(range(len(counts)), key=counts.__getitem__)
+        msg = (
+            f"%{worst} {graph.ops[worst].name}: flow rtl unrolls every operation, "
+            f"{counts[worst]} here of {sum(counts)}; the limit is {LIMIT}. Use hls4ml, or a "
+            "smaller design"
+        )
+        raise EmitError(msg)
+
+
+def operations(op: Op, args: list[Op]) -> int:
+    """How many scalar operations an op becomes, constants that are zero left out."""
+    if op.name in WIRING or op.name in ("input", "const"):
+        return 0
+    if op.name in ("dense", "conv"):
+        places = math.prod(op.shape[:-1])
+        return places * int((op.array("weight") != 0).sum())
+    if op.name == "pool":
+        return math.prod((*op.shape, *op.array("window").tolist()))
+    return max(math.prod(x.shape) for x in (op, *args))
+
+
+def fill(draft: Draft, scalar: Graph, timing: Schedule, vectors: Mapping[str, Raw]) -> None:
+    """Put a scheduled scalar design into a project.
+
+    Args:
+        draft: of the graph that the design computes.
+        scalar: the design, with the same ports.
+        timing: its stages.
+        vectors: raw words of every input port.
+
+    Raises:
+        EmitError: if both do not compute the same words, or the design is not scalar.
+    """
+    graph, meta = draft.graph, draft.meta
+    _same(graph, scalar, vectors)
+    function = identifier(meta.name)
+    inputs, outputs = ports(graph, function, RESERVED)
+    pipeline = Pipeline(scalar, timing)
+    texts = modules(pipeline, function, inputs, outputs, comment(meta.title or meta.name))
+    for name, text in texts.items():
+        draft.add(f"src/{name}.v", text)
+    sources = tuple(f"src/{name}.v" for name in texts)
+    top = Top(function, sources[0], sources, inputs, outputs, ("src",))
+    testbench = f"tb/{function}_tb.v"
+    draft.add_vectors(vectors)
+    values = {"top": top, "testbench": testbench, "latency": timing.latency_cycles}
+    draft.render(testbench, "rtl/testbench.v.j2", **values)
+    draft.render(f"{function}.xdc", "rtl/constraints.xdc.j2")
+    draft.render("build_vivado.tcl", "rtl/build_vivado.tcl.j2", **values)
+    flags = {
+        "iverilog_flags": " ".join(iverilog.FLAGS),
+        "verilator_flags": shlex.join(verilator.SIMULATION),
+    }
+    draft.render("Makefile", "rtl/Makefile.j2", **values, **flags)
+    draft.render("README.md", "rtl/README.md.j2", **values, operations=len(pipeline.values))
+    facts = {"latency_cycles": timing.latency_cycles, "ii_cycles": 1}
+    draft.add_manifest(top, (*sources, testbench), top.includes, "verilog", **facts)
+
+
+def _same(graph: Graph, scalar: Graph, vectors: Mapping[str, Raw]) -> None:
+    """Compare a design with what it was made of: ports, and every output word.
+
+    Raises:
+        EmitError: naming the port that differs.
+    """
+    for layout in (vec.input_layout, vec.output_layout):
+        one, other = ([(n, t.plain(), s) for n, t, s in layout(g)] for g in (graph, scalar))
+        if one != other:
+            msg = f"unrolling changed the ports {one} to {other}; this is a fault of nacsr"
+            raise EmitError(msg)
+    expected, found = evaluate(graph, vectors), evaluate(scalar, vectors)
+    for name, raw in expected.items():
+        wrong = int((raw != found[name]).sum())
+        if wrong:
+            msg = f"unrolling changed {wrong} words of output {name!r}; this is a fault of nacsr"
+            raise EmitError(msg)

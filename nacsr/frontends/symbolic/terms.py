@@ -1,0 +1,214 @@
+"""Expressions as numbered terms, each with the exact interval of its real values.
+
+Equal subtrees are one term. Constant subtrees are folded to an interval around their real
+value; every use of a constant is a term of its own, since each may be rounded differently.
+Products of repeated factors become powers by squaring: ``x*x*x*x`` is ``(x^2)^2``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from nacsr.errors import ExpressionError, unknown
+from nacsr.frontends.symbolic import intervals as iv
+from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, fold, lut
+from nacsr.frontends.symbolic.intervals import Interval
+from nacsr.frontends.symbolic.show import to_text
+from nacsr.luts import LutFunc
+
+LARGEST = 2.0**256
+"""Values beyond it count as infinite, so that no bound on an error overflows a float64."""
+
+Ref: TypeAlias = int | Interval
+"""A term by number, or a constant by the interval of its real value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A standardised input: its interval, and its fractional bits (exact at that many)."""
+
+    real: Interval
+    frac: int
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One value.
+
+    Attributes:
+        op: input, const, table, add, sub, neg, abs, min, max, mul or square.
+        args: numbers of earlier terms.
+        real: encloses the values of the formula itself, in real numbers.
+        name: feature of an input, LUT function of a table.
+    """
+
+    op: str
+    args: tuple[int, ...]
+    real: Interval
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Terms in order of dependence, and the term of every output."""
+
+    terms: tuple[Term, ...]
+    outputs: Mapping[str, int]
+    ports: Mapping[str, Port]
+
+
+def collect(
+    expressions: Mapping[str, Expr], ports: Mapping[str, Port], luts: Mapping[str, LutFunc]
+) -> Terms:
+    """The terms of all expressions.
+
+    Args:
+        expressions: trees by output.
+        ports: what arrives, by variable.
+        luts: the LUT functions by name; a division needs ``inverse``.
+
+    Raises:
+        ExpressionError: for an unknown variable or function, a division by a constant zero,
+            or a value without a bound: a pole inside the interval of an argument.
+    """
+    builder = _Collector(ports, luts)
+    outputs = {}
+    for name, expr in expressions.items():
+        fold(expr, luts)  # its refusals of constants name the operands
+        outputs[name] = builder.placed(builder.ref(expr))
+    return Terms(tuple(builder.terms), outputs, ports)
+
+
+class _Collector:
+    def __init__(self, ports: Mapping[str, Port], luts: Mapping[str, LutFunc]) -> None:
+        self.ports = ports
+        self.luts = luts
+        self.terms: list[Term] = []
+        self._known: dict[tuple[str, str, tuple[Ref, ...]], int] = {}
+
+    def placed(self, ref: Ref) -> int:
+        """The number of a term; a constant becomes one, new for every use."""
+        if isinstance(ref, int):
+            return ref
+        self.terms.append(Term("const", (), ref))
+        return len(self.terms) - 1
+
+    def ref(self, expr: Expr) -> Ref:
+        """A tree's value."""
+        if isinstance(expr, Num):
+            if not abs(expr.value) < LARGEST:
+                raise ExpressionError(_unbounded("const", "", [], expr))
+            return (expr.value, expr.value)
+        if isinstance(expr, Var):
+            if expr.name not in self.ports:
+                raise ExpressionError(unknown("variable", expr.name, self.ports))
+            return self._term("input", expr.name, (), expr)
+        if expr.op == "mul":
+            return self._product(expr)
+        args = [self.ref(a) for a in expr.args]
+        match expr.op:
+            case "div":
+                return self._divided(args[0], args[1], expr)
+            case "cube":
+                return self._power(args[0], 3, expr)
+            case "add" | "sub" if args[1] == iv.ZERO:
+                return args[0]
+            case "add" if args[0] == iv.ZERO:
+                return args[1]
+            case "add" | "sub" | "neg" | "abs" | "min" | "max" | "square":
+                return self._term(expr.op, "", tuple(args), expr)
+        return self._term("table", lut(expr.op, self.luts).name, tuple(args), expr)
+
+    def _divided(self, over: Ref, under: Ref, where: Expr) -> Ref:
+        if isinstance(under, tuple):
+            return self._times(over, iv.reciprocal(under), where)
+        inverse = self._term("table", lut("inverse", self.luts).name, (under,), where)
+        return self._times(over, inverse, where)
+
+    def _product(self, expr: Call) -> Ref:
+        factors = [self.ref(f) for f in _factors(expr)]
+        numbers = [f for f in factors if isinstance(f, int)]
+        if len(set(numbers)) == len(numbers):
+            # nothing repeats: the author's own grouping, whose parts may be shared
+            return self._times(self.ref(expr.args[0]), self.ref(expr.args[1]), expr)
+        whole: Ref = (1.0, 1.0)
+        for factor in dict.fromkeys(factors):
+            whole = self._times(whole, self._power(factor, factors.count(factor), expr), expr)
+        return whole
+
+    def _power(self, base: Ref, exponent: int, where: Expr) -> Ref:
+        if exponent == 1:
+            return base
+        if exponent % 2:
+            return self._times(self._power(base, exponent - 1, where), base, where)
+        half = self._power(base, exponent // 2, where)
+        return self._term("square", "", (half,), where)
+
+    def _times(self, a: Ref, b: Ref, where: Expr) -> Ref:
+        for this, other in ((a, b), (b, a)):
+            if this == iv.ZERO or this == (1.0, 1.0):
+                return this if this == iv.ZERO else other
+        return self._term("mul", "", (a, b), where)
+
+    def _term(self, op: str, name: str, args: tuple[Ref, ...], where: Expr) -> Ref:
+        key = (op, name, args)
+        if key in self._known:
+            return self._known[key]
+        reals = [a if isinstance(a, tuple) else self.terms[a].real for a in args]
+        real = self._real(op, name, reals)
+        if not iv.size(real) < LARGEST:
+            raise ExpressionError(_unbounded(op, name, reals, where))
+        if args and all(isinstance(a, tuple) for a in args):
+            return real
+        self.terms.append(Term(op, tuple([self.placed(a) for a in args]), real, name))
+        self._known[key] = len(self.terms) - 1
+        return self._known[key]
+
+    def _real(self, op: str, name: str, args: list[Interval]) -> Interval:
+        match op:
+            case "input":
+                return self.ports[name].real
+            case "add":
+                return iv.add(*args)
+            case "sub":
+                return iv.sub(*args)
+            case "neg":
+                return iv.neg(*args)
+            case "abs":
+                return iv.absolute(*args)
+            case "min" | "max":
+                best = min if op == "min" else max
+                return best(a[0] for a in args), best(a[1] for a in args)
+            case "mul":
+                return iv.mul(*args)
+            case "square":
+                return iv.square(*args)
+        found = self.luts[name]
+        if found.function:
+            return iv.values(found.function, args[0])
+        # a table that is its own definition
+        if args[0][0] == args[0][1]:
+            value = float(found.numpy(args[0][0]))
+            return value, value
+        ends = found.value.to_float([found.table.min(), found.table.max()])
+        return float(ends[0]), float(ends[1])
+
+
+def _factors(expr: Expr) -> list[Expr]:
+    """The factors of a product of products, in reading order."""
+    if isinstance(expr, Call) and expr.op == "mul":
+        return [f for a in expr.args for f in _factors(a)]
+    return [expr]
+
+
+def _unbounded(op: str, name: str, args: list[Interval], where: Expr) -> str:
+    text = to_text(where, 3)
+    short = text if len(text) <= 60 else text[:57] + "..."
+    low, high = args[0] if len(args) == 1 else (0.0, 0.0)
+    why = f"{name} has a pole or overflows over {low:.6g}..{high:.6g}" if name else "it overflows"
+    return (
+        f"no error can be proven for {short!r}: {why}; declare input ranges that keep away from "
+        "there, or give a precision instead of a maximum error"
+    )
