@@ -59,7 +59,7 @@ def compile(
     input_type: str | None = None,
     input_shape: tuple[int, ...] | None = None,
     row: int | None = None,
-    name: str = "design",
+    name: str = "trigger",
     options: Hls4mlOptions | None = None,
 ) -> Design:
     """Compile one source to a design.
@@ -135,7 +135,7 @@ def from_project(folder: Path) -> Design:
     return Design(project.graph, setting, meta.name, meta.title, meta.flow)
 
 
-def from_run(run: Path, id_: str, *, to: str | None = None, name: str = "design") -> Design:
+def from_run(run: Path, id_: str, *, to: str | None = None, name: str = "trigger") -> Design:
     """A design of a study, for its own device and clock.
 
     Raises:

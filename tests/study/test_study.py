@@ -20,8 +20,10 @@ from nacsr.archive import Archive, Entry
 from nacsr.compiler import from_run, setting_of
 from nacsr.emit.project import load
 from nacsr.errors import CompileError, FileError, SpecError, ToolError
+from nacsr.finish import design_jobs, run_design_job
 from nacsr.frontends.stem import scores
 from nacsr.metrics import accuracy
+from nacsr.prepare import prepare
 from nacsr.records import Job, Outcome
 from nacsr.report.rows import rows
 from nacsr.report.table import cells, notes
@@ -101,18 +103,20 @@ def test_the_front_of_one_flow(tiny_run: Path) -> None:
     assert any("one flow" in line for line in notes(shown))
 
 
-def test_without_a_simulator_designs_are_still_emitted_and_costed(
+def test_without_a_simulator_a_design_is_still_emitted_and_costed(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "run"
-    spec = tiny_spec()
     for name in ("IVERILOG", "VERILATOR"):
         monkeypatch.setenv(name, "no-such-simulator")
-    Study(spec, out, dataset=tiny_dataset()).run(workers=0)
-    for entry in front_of(out):
-        assert entry.find("luts", "analytic", "rtl") is not None
-        assert entry.find("mismatches", "simulation", "rtlsim") is None
-        assert (out / "designs" / f"{entry.id}_rtl" / "manifest.json").is_file()
+    entry = front_of(tiny_run)[0]
+    prepared = prepare(tiny_spec(), tiny_dataset(), tmp_path)
+    outcome = run_design_job(design_jobs(entry, tiny_spec())[1], prepared)
+    assert "no-such-simulator" in outcome.result["reason"]
+    assert (tmp_path / "designs" / f"{entry.id}_rtl" / "manifest.json").is_file()
+    found = {(m.metric, m.stage) for m in outcome.found[0].measurements}
+    assert ("luts", "rtl") in found
+    assert ("mismatches", "rtlsim") not in found
+    assert not outcome.found[0].candidate.reason
 
 
 def test_designs_off_the_front_have_no_test_numbers(tiny_run: Path) -> None:

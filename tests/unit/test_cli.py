@@ -205,3 +205,61 @@ def test_a_run_folder_keeps_its_own_study(
     with Archive(tmp_path, create=True):
         pass
     assert "keeps its own study" in refused(capsys, "run", tmp_path, "--seed", 5)
+
+
+# ---- the compiler's options
+
+
+def test_rtl_is_simulated_and_its_cycles_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "p"
+    code, text, _ = call(capsys, "compile", "x0*x1+x2", "--to", "rtl", "--out", out)
+    assert code == 0
+    assert "rtl project of" in text
+    code, text, err = call(capsys, "verify", out)
+    if "no Verilog simulator" in err:
+        pytest.skip(err)
+    assert code == 0
+    assert "0 of 200 output words differ" in text
+    assert "clock cycles from port to port, II = 1" in text
+
+
+def test_a_budget_prints_what_is_proven(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--max-error", "1e-2", "--range", "x0=-4:4", "--range", "x1 = -2:2"]
+    code, text, _ = call(capsys, "compile", "gauss(x0)*x1", *options, "--out", tmp_path / "p")
+    assert code == 0
+    assert "Proven: y is within 0.00" in text
+
+
+def test_ir_and_picture_of_a_formula(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text, _ = call(capsys, "show", "x0*x1")
+    assert code == 0
+    assert text.startswith("nacsr-ir 1\n")
+    code, text, _ = call(capsys, "show", "x0*x1", "--svg", tmp_path / "f.svg")
+    assert code == 0
+    assert (tmp_path / "f.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--range", "x0"], "NAME=LOW:HIGH"),
+        (["--range", "x0=2:1", "--max-error", "1"], "NAME=LOW:HIGH"),
+        (["--range", "x0=0:1"], "max_error"),
+        (["--range", "x9=0:1", "--max-error", "1"], "x9"),
+        (["--max-error", "-1"], "max_error"),
+        (["--max-error", "1e-30"], "no number of bits"),
+        (["--lut", "sin"], "sin.entries=64"),
+        (["--lut", "sin.depth=3"], "max_error, entries"),
+        (["--luts", "nowhere"], "not a folder"),
+        (["--io", "io_serial"], "io_parallel or io_stream"),
+        (["--reuse", "2"], "hls4ml's"),
+        (["--to", "vhdl"], "rtl"),
+    ],
+)
+def test_options_that_are_refused(
+    options: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert says in refused(capsys, "compile", "sin(x0)*x1", "--out", tmp_path / "p", *options)
+    assert not (tmp_path / "p").exists()

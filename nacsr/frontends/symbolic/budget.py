@@ -309,6 +309,10 @@ def _fitted(
         source = Fixed(whole + 1 + source.frac, whole + 1)
     # what numpy's functions may be wrong by is part of the error
     slack = iv.LIBRARY_ERROR * max(iv.size(iv.values(function.function, reach)), 1.0)
+    if wanted.error <= 2 * slack:
+        msg = f"no number of bits proves an error of {wanted.error:g} for {function.name}: it is "
+        msg += "below what is known of the real function in double precision"
+        raise SpecError(msg)
     table = fit(
         function,
         *reach,
