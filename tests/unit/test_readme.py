@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import textwrap
 from pathlib import Path
 
@@ -46,3 +47,21 @@ def test_every_command_has_the_options_that_the_readme_shows(names: str, rest: s
 def test_the_main_study_is_the_one_shown() -> None:
     assert "nacsr run examples/jets.yaml" in TEXT
     assert (ROOT / "examples" / "jets.yaml").is_file()
+
+
+SHELL = re.findall(r"^    \$ nacsr (.*)\n((?:    [^$\n].*\n)+)", TEXT, re.MULTILINE)
+
+
+def test_the_commands_print_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(SHELL) >= 3
+    for command, shown in SHELL:
+        done = CliRunner().invoke(app, shlex.split(command))
+        if "no Verilog simulator" in str(done.exception):
+            continue  # the same command, where none is installed
+        assert done.exit_code == 0, done.exception
+        tool = re.compile(r"(iverilog|Verilator|verilator) [\d.]+")  # any version will do
+        printed = tool.sub("a simulator", done.output).splitlines()
+        assert printed == tool.sub("a simulator", textwrap.dedent(shown)).splitlines()
