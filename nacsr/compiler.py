@@ -14,7 +14,8 @@ from nacsr.archive import Archive
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting, check_place
 from nacsr.emit import FLOWS, default_flow
-from nacsr.emit.project import load
+from nacsr.emit.hls4ml_model import Hls4mlOptions
+from nacsr.emit.project import is_project, load
 from nacsr.errors import (
     ExpressionError,
     GraphError,
@@ -34,12 +35,14 @@ from nacsr.luts import LutFunc, Settings, lut_functions, refitted
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from nacsr.emit.hls4ml_model import Hls4mlOptions
     from nacsr.frontends.neural.lower import Network
 
 CONSTANTS = frozenset({"pi", "e", "E", "inf", "nan", "oo"})
 """Names that a formula's author would mean as numbers."""
 
+
+TARGET, CLOCK_MHZ = "vu13p", 200.0
+"""Where a design lives that names no place of its own."""
 
 Source = str | Path | Sequence[str] | Mapping[str, str]
 Ranges = Mapping[str, tuple[float, float]]
@@ -49,8 +52,8 @@ def compile(
     source: Source | Module,
     *,
     to: str | None = None,
-    target: str = "vu13p",
-    clock_mhz: float = 200.0,
+    target: str | None = None,
+    clock_mhz: float | None = None,
     precision: str = "fixed<16,6>",
     max_error: float | None = None,
     ranges: Ranges | None = None,
@@ -66,12 +69,12 @@ def compile(
 
     Args:
         source: an expression, several (a list, or a mapping from output names), the path of a
-            PySR ``hall_of_fame*.csv``, ``RUN:ID`` of a study, or a torch module of Brevitas
-            layers.
+            PySR ``hall_of_fame*.csv``, ``RUN:ID`` of a study, an emitted project, or a torch
+            module of Brevitas layers.
         to: back end, a key of ``nacsr.emit.FLOWS``; by default hls4ml for networks that it can
             express, hls otherwise.
-        target: device.
-        clock_mhz: clock frequency.
+        target: device; by default the design's own, or vu13p.
+        clock_mhz: clock frequency; by default the design's own, or 200.
         precision: type of an expression's input words, and its working precision.
         max_error: largest absolute error of an expression's outputs; every type inside is then
             chosen for the least cost, nothing saturates, and ``Design.bounds`` holds the proven
@@ -92,15 +95,21 @@ def compile(
 
     Inputs of expressions and modules are taken as they are (external scaling).
     """
-    check_place(target, clock_mhz)
+    check_place(target or TARGET, clock_mhz or CLOCK_MHZ)
     if to is not None and to not in FLOWS:
         raise SpecError(unknown("back end", to, FLOWS))
     if ranges is not None and max_error is None:
         msg = "ranges go with max_error; without it the precision bounds every input"
         raise SpecError(msg)
-    if isinstance(source, str | Path) and (found := _run_and_id(str(source))):
-        design = from_run(*found, to=to, name=name)
-        return replace(design, options=options)
+    if lut and max_error is not None:
+        msg = "lut goes without max_error, which gives every call the table that it needs"
+        raise SpecError(msg)
+    if isinstance(source, str | Path) and (design := _finished(str(source), to, name)):
+        given = {"max_error": max_error, "lut": lut, "luts": luts, "row": row}
+        if unused := [key for key, value in given.items() if value is not None and value != {}]:
+            msg = f"{source} is a finished design; {', '.join(unused)} cannot change it"
+            raise SpecError(msg)
+        return replace(design.moved(target, clock_mhz), options=options or design.options)
     if isinstance(source, str | Path | Sequence | Mapping):
         tables = _functions(luts)
         expressions = _read(source, row, tables)
@@ -117,8 +126,28 @@ def compile(
         title = f"network {network.title}"
         classes = tuple(f"y{i}" for i in range(sum(_sizes(graph))))
     scaling = Scaling("external", (0,) * len(features), (0,) * len(features))
-    setting = Setting(features, classes, scaling, target, clock_mhz)
-    return Design(graph, setting, name, title, to or default_flow(graph), options, bounds)
+    setting = Setting(features, classes, scaling, target or TARGET, clock_mhz or CLOCK_MHZ)
+    flow = to or default_flow(graph)
+    return Design(graph, setting, name, title, flow, options, bounds, ranges or {})
+
+
+def _finished(source: str, to: str | None, name: str) -> Design | None:
+    """The design that a source names, if it is no formula: ``RUN:ID`` or an emitted project.
+
+    Raises:
+        SpecError: for any other folder.
+        ArchiveError, EmitError: if there is no such design.
+    """
+    if found := _run_and_id(source):
+        return from_run(*found, to=to, name=name)
+    folder = Path(source)
+    if not source.strip() or not folder.is_dir():
+        return None
+    if not is_project(folder):
+        msg = f"{source} is a folder, but no project; give RUN:ID for a design of a run"
+        raise SpecError(msg)
+    design = from_project(folder)
+    return design if to is None else design.to(to)
 
 
 def from_project(folder: Path) -> Design:
@@ -132,7 +161,17 @@ def from_project(folder: Path) -> Design:
     zeros = (0,) * len(meta.features)  # the offsets are inside the graph
     scaling = Scaling(meta.scaling, zeros, zeros)
     setting = Setting(meta.features, meta.classes, scaling, meta.target, meta.clock_mhz)
-    return Design(project.graph, setting, meta.name, meta.title, meta.flow)
+    options = Hls4mlOptions(**dict(meta.options)) if meta.options else None  # type: ignore[arg-type]
+    return Design(
+        project.graph,
+        setting,
+        meta.name,
+        meta.title,
+        meta.flow,
+        options,
+        meta.bounds,
+        meta.ranges,
+    )
 
 
 def from_run(run: Path, id_: str, *, to: str | None = None, name: str = "trigger") -> Design:
@@ -170,10 +209,12 @@ def _read(source: Source, row: int | None, luts: Mapping[str, LutFunc]) -> dict[
     """Expressions by output name."""
     if isinstance(source, Path) or (isinstance(source, str) and _is_hall(source)):
         rows = read_hall(Path(source), luts=luts)
-        chosen = [r for r in rows if row is None or r.complexity == row]
+        usable = [r for r in rows if r.tree is not None and not math.isnan(r.loss)]
+        chosen = usable if row is None else [r for r in rows if r.complexity == row]
         if not chosen:
             had = ", ".join(str(r.complexity) for r in rows)
-            msg = f"{source}: no row of complexity {row}; it has {had}"
+            wanted = "that can be read and has a loss" if row is None else f"of complexity {row}"
+            msg = f"{source}: no row {wanted}; it has {had}"
             raise ExpressionError(msg)
         return {"y": min(chosen, key=lambda r: r.loss).expr}
     if isinstance(source, str):
@@ -182,6 +223,13 @@ def _read(source: Source, row: int | None, luts: Mapping[str, LutFunc]) -> dict[
         texts = source
     else:
         texts = {f"y{i}": text for i, text in enumerate(source)}
+    for out, text in texts.items():
+        if not isinstance(text, str) or not isinstance(out, str):
+            msg = f"an expression must be text, not {text!r}; write one such as 'x0*x1 + 0.5'"
+            raise ExpressionError(msg)
+        if not out.isprintable() or not out.strip() or ";" in out:
+            msg = f"cannot name an output {out!r}; use printable text without ';'"
+            raise ExpressionError(msg)
     if not texts:
         msg = "no expression given; write one such as 'x0*x1 + 0.5'"
         raise ExpressionError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +19,7 @@ from nacsr.emit import FLOWS
 from nacsr.emit.hls4ml_model import Hls4mlOptions
 from nacsr.emit.project import ProjectMeta
 from nacsr.emit.rtl import prepare
+from nacsr.emit.rtl_pipeline import Pipeline
 from nacsr.emit.verify import Verification, verify
 from nacsr.errors import ArchiveError, DataError, FixedError, SpecError, unknown
 from nacsr.fixed import Fixed, Raw
@@ -94,6 +96,7 @@ class Design:
         flow: the back end, a key of ``nacsr.emit.FLOWS``.
         options: how hls4ml builds the layers, None for its defaults and other back ends.
         bounds: proven largest absolute error by output, if it was compiled under a budget.
+        ranges: what inputs are clipped to, by name, low <= x < high; the bounds speak of these.
     """
 
     graph: Graph
@@ -103,6 +106,12 @@ class Design:
     flow: str
     options: Hls4mlOptions | None = None
     bounds: Mapping[str, float] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def period_ns(self) -> float:
+        """The clock period, to the picosecond that tools read."""
+        return round(1000.0 / self.setting.clock_mhz, 3)
 
     def words(self, x: ArrayLike) -> Raw:
         """Raw words of shape (events, features): an integer array holds words already, all
@@ -136,7 +145,9 @@ class Design:
         words = self.words(x)
         outputs = evaluate(self.graph, bind(self.graph, self.setting.features, words))
         columns = [
-            self.graph.ops[i].type.to_float(outputs[n]).reshape(len(words), -1)
+            self.graph.ops[i]
+            .type.to_float(outputs[n])
+            .reshape(len(words), math.prod(self.graph.ops[i].shape))
             for n, i in self.graph.outputs
         ]
         return np.concatenate(columns, axis=1)
@@ -174,8 +185,8 @@ class Design:
             EmitError, GraphError: if the design cannot be unrolled for rtl.
         """
         if self.flow == "rtl":
-            scalar, timing = prepare(self.graph, 1000.0 / self.setting.clock_mhz)
-            return estimate_rtl(scalar, timing)
+            scalar, timing = prepare(self.graph, self.period_ns)
+            return estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
         if self.options not in (None, Hls4mlOptions()):
             msg = (
                 "the cost rules speak of io_parallel, strategy latency and reuse factor 1 only; "
@@ -208,6 +219,9 @@ class Design:
             features=self.setting.features,
             classes=self.setting.classes,
             scaling=self.setting.scaling.mode,
+            options={} if self.options is None else asdict(self.options),
+            bounds=self.bounds,
+            ranges=self.ranges,
         )
         vectors = bind(self.graph, self.setting.features, words)
         return FLOWS[self.flow].emit(self.graph, Path(out), meta, vectors, self.options)

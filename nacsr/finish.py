@@ -84,6 +84,9 @@ def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) 
     found = list(cost.measurements(device, design.setting.clock_mhz, design.graph.digest))
     try:
         checked = design.verify(prepared.out / "designs" / folder)
+    except (EmitError, CompileError) as error:  # Verilog that no simulator takes, or cycles amiss
+        failed = replace(candidate, reason=f"flow rtl: {error}")
+        return Outcome({"mismatches": None, "folder": folder}, found=(Found(failed),))
     except ToolError as error:
         why = {"mismatches": None, "folder": folder, "reason": str(error)}
         return Outcome(why, found=(Found(candidate, tuple(found)),))

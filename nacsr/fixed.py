@@ -204,6 +204,8 @@ class Fixed:
             raise FixedError(msg)
         with np.errstate(over="ignore"):  # what overflows here saturates or wraps to zero
             scaled = np.clip(np.ldexp(exact, self.frac), -(2.0**1000), 2.0**1000)
+        # as close to -0 as this, minus one is not far enough to be told apart in a float64
+        scaled = np.where((scaled > -0.5) & (scaled < -0.25), -0.375, scaled)
         floor = np.floor(scaled)
         rest = scaled - floor  # exact: a float64 of 2**53 or more has no fraction
         up = _rounds_up(self.rounding, np.sign(rest - 0.5), rest > 0, floor % 2 == 1, exact < 0)

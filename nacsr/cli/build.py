@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
-from nacsr.compiler import from_project
 from nacsr.cost import Cost
 from nacsr.emit import FLOWS
 from nacsr.errors import SpecError
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from nacsr.luts import Settings
 
 SOURCE = (
-    "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, or RUN:ID."
+    "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, RUN:ID, or "
+    "an emitted project. (Write -- before an expression that begins with a minus.)"
 )
 Luts = Annotated[
     Path | None, typer.Option(help="A folder of LUT functions (*.toml) besides the shipped ones.")
@@ -40,7 +40,7 @@ MaxError = Annotated[
 ]
 Range = Annotated[
     list[str] | None,
-    typer.Option("--range", help="With --max-error: an input's range, such as x0=-4:4."),
+    typer.Option("--range", help="With --max-error: clip an input to low <= x < high: x0=-4:4."),
 ]
 
 
@@ -59,6 +59,9 @@ def parse_ranges(texts: list[str] | None) -> dict[str, tuple[float, float]] | No
             low = high = math.nan
         if match is None or not low <= high:
             msg = f"cannot read the range {text!r}; write NAME=LOW:HIGH, such as x0=-4:4"
+            raise SpecError(msg)
+        if match[1] in found:
+            msg = f"--range names {match[1]!r} twice"
             raise SpecError(msg)
         found[match[1]] = (low, high)
     return found or None
@@ -130,15 +133,21 @@ def compile(
         luts=luts,
         lut=parse_lut(lut),
         row=row,
+        target=target,
+        clock_mhz=clock_mhz,
         options=_options(io, strategy, reuse),
-    ).moved(target, clock_mhz)
+    )
     folder = design.emit(out)
     typer.echo(f"{design.flow} project of {design.title} in {folder}")
     typer.echo(
         f"Inputs: {', '.join(f'{f.name} {f.type.plain()}' for f in design.setting.features)}"
     )
+    clipped = ", ".join(f"{n} clipped to [{a:g}, {b:g})" for n, (a, b) in design.ranges.items())
     for port, bound in design.bounds.items():
-        typer.echo(f"Proven: {port} is within {bound:.3g} of the formula for every input word")
+        typer.echo(
+            f"Proven: {port} is within {bound:.3g} of the formula for every input word"
+            + (f", {clipped}" if clipped else "")
+        )
     typer.echo(f"Check it bit for bit with: nacsr verify {folder}")
 
 
@@ -189,7 +198,7 @@ def verify(
 
 
 def cost(
-    source: Annotated[list[str], typer.Argument(help=SOURCE + " Or an emitted project.")],
+    source: Annotated[list[str], typer.Argument(help=SOURCE)],
     to: Annotated[str | None, typer.Option(help="Back end whose cost is meant.")] = None,
     target: TargetName = None,
     clock_mhz: Clock = None,
@@ -202,28 +211,24 @@ def cost(
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
 ) -> None:
-    """Estimated LUT, DSP, FF, BRAM, clock cycles and II, with their bands.
+    """Estimated LUT, DSP, FF, BRAM, clock cycles and II, with their bands where known.
 
     Example: nacsr cost "x0*x1 + 0.5" --target vu9p --clock-mhz 320
     """
     from nacsr.compiler import compile as compile_source
-    from nacsr.emit.project import is_project
 
-    if len(source) == 1 and is_project(Path(source[0])):
-        design = from_project(Path(source[0]))
-        design = design if to is None else design.to(to)
-    else:
-        design = compile_source(
-            source[0] if len(source) == 1 else source,
-            to=to,
-            precision=precision,
-            max_error=max_error,
-            ranges=parse_ranges(range_),
-            luts=luts,
-            lut=parse_lut(lut),
-            row=row,
-        )
-    design = design.moved(target, clock_mhz)
+    design = compile_source(
+        source[0] if len(source) == 1 else source,
+        to=to,
+        target=target,
+        clock_mhz=clock_mhz,
+        precision=precision,
+        max_error=max_error,
+        ranges=parse_ranges(range_),
+        luts=luts,
+        lut=parse_lut(lut),
+        row=row,
+    )
     where = design.setting
     device = find_target(where.target)
     found = design.cost()
@@ -247,10 +252,16 @@ def cost(
 
 
 def _by_op(found: Cost) -> Table:
-    shown = Table(title="By operation: the cycle and time at which its value is there")
-    for name in ("value", "op", "LUT", "DSP", "FF", "BRAM18", "cycle", "ns"):
+    if found.stage == "rtl":
+        shown = Table(title="By operation of the unrolled design: the stage that computes it")
+        columns: tuple[str, ...] = ("value", "op", "LUT", "DSP", "FF", "BRAM18", "stage")
+    else:
+        shown = Table(title="By operation: the cycle and time at which its value is there")
+        columns = ("value", "op", "LUT", "DSP", "FF", "BRAM18", "cycle", "ns")
+    for name in columns:
         shown.add_column(name, justify="right")
     for r in found.rows:
         numbers = (r.luts, r.dsps, r.ffs, r.brams, r.cycle)
-        shown.add_row(f"%{r.index}", r.name, *(f"{n:,}" for n in numbers), f"{r.ns:.2f}")
+        cells = [f"%{r.index}", r.name, *(f"{n:,}" for n in numbers), f"{r.ns:.2f}"]
+        shown.add_row(*cells[: len(columns)])
     return shown

@@ -25,6 +25,7 @@ Folder = Annotated[
 def luts(dir: Folder = None, json: Json = False) -> None:
     """The LUT functions: how each is computed, its types, table entries and true maximum error."""
     from nacsr.luts import lut_functions
+    from nacsr.report.table import console
 
     found = [
         {
@@ -47,7 +48,7 @@ def luts(dir: Folder = None, json: Json = False) -> None:
     for row in found:
         cells = [str(v) if not isinstance(v, float) else f"{v:.4g}" for v in row.values()]
         shown.add_row(*cells)
-    Console().print(shown)
+    console().print(shown)
 
 
 def targets(json: Json = False) -> None:

@@ -35,12 +35,15 @@ def front(
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
     from nacsr.measure import METHODS, STAGES, check_name
-    from nacsr.report.rows import absent, rows
+    from nacsr.report.rows import ABOUT, absent, rows
     from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
 
     check_name("method", method, METHODS)
     check_name("stage", stage, STAGES)
+    if stage not in ABOUT:
+        msg = f"stage {stage!r} has no resources to rank by; choose {' or '.join(ABOUT)}"
+        raise SpecError(msg)
     with Archive(run) as archive:
         spec = stored_spec(archive)
         names = objectives.split(",") if objectives else spec.objectives
@@ -111,9 +114,12 @@ def _show_design(source: str, precision: str, svg: Path | None, json: bool) -> N
 
 
 def _draw(design: Design, out: Path) -> None:
+    from nacsr.emit.rtl import prepare
     from nacsr.report.drawing import draw
 
-    typer.echo(f"Picture of {design.title}: {draw(design.graph, design.cost(), out, design.title)}")
+    cost = design.cost()
+    graph = prepare(design.graph, design.period_ns)[0] if design.flow == "rtl" else design.graph
+    typer.echo(f"Picture of {design.title}: {draw(graph, cost, out, design.title)}")
 
 
 def _show_entry(entry: Entry, ir: bool, json: bool) -> None:

@@ -9,6 +9,7 @@ synthesis will merge and share more, so these are estimates, with no band known 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from nacsr.cost.estimate import Cost, OpCost
 from nacsr.ir import Graph
@@ -16,29 +17,25 @@ from nacsr.ir.graph import Op
 from nacsr.ir.passes.schedule import DSP_PORTS, FREE, ROM_BITS, SOFT_BITS, Schedule
 
 STAGE = "rtl"
-VIEWS = frozenset({"shift", "stack", "reshape", "concat"})
-"""The same bits under another name."""
 
 
-def estimate_rtl(graph: Graph, schedule: Schedule) -> Cost:
+def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[int]) -> Cost:
     """Resources of an unrolled graph in its pipeline.
 
     Args:
-        graph: scalar ops, as ``nacsr.emit.rtl`` writes them.
+        graph: scalar ops, as ``nacsr.emit.rtl`` prepares them.
         schedule: of that graph.
+        registers: flip-flops behind every op, as the Verilog declares them.
     """
-    held = registers(graph, schedule)
     rows = []
     for index, op in enumerate(graph.ops):
         luts, dsps = _logic(op, [graph.ops[a] for a in op.args])
-        inner = schedule.latency.get(index, 0) * op.type.width
         ready = schedule.ready(index)
-        rows.append(OpCost(index, op.name, luts, dsps, held[index] + inner, 0, ready, 0.0))
-    outputs = sum(math.prod(graph.ops[i].shape) * graph.ops[i].type.width for _, i in graph.outputs)
+        rows.append(OpCost(index, op.name, luts, dsps, registers[index], 0, ready, 0.0))
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),
-        ffs=sum(r.ffs for r in rows) + outputs + schedule.latency_cycles,  # and the valid bits
+        ffs=sum(r.ffs for r in rows) + schedule.latency_cycles,  # and the valid bits
         brams=0,
         latency_cycles=schedule.latency_cycles,
         ii_cycles=1,
@@ -46,28 +43,6 @@ def estimate_rtl(graph: Graph, schedule: Schedule) -> Cost:
         bands={},
         stage=STAGE,
     )
-
-
-def registers(graph: Graph, schedule: Schedule) -> list[int]:
-    """Flip-flops behind every value: its bits for each stage that it waits for a reader.
-
-    A shifted value is the value itself, so it waits as that. Input ports have one register
-    more; constants need none.
-    """
-    last = [schedule.ready(i) for i in range(len(graph.ops))]
-    for _, index in graph.outputs:
-        last[index] = schedule.stages - 1
-    for index in range(len(graph.ops) - 1, -1, -1):
-        op = graph.ops[index]
-        reads = last[index] if op.name in VIEWS else schedule.cycle[index]
-        for a in op.args:
-            last[a] = max(last[a], reads)
-    found = []
-    for index, op in enumerate(graph.ops):
-        waits = last[index] - schedule.ready(index) + (op.name == "input")
-        bits = math.prod(op.shape) * op.type.width
-        found.append(0 if op.name in VIEWS or op.name == "const" else bits * waits)
-    return found
 
 
 def _logic(op: Op, args: list[Op]) -> tuple[int, int]:

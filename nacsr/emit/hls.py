@@ -13,7 +13,6 @@ from nacsr.emit.cpp import ROWS, declaration, definition
 from nacsr.emit.cpp_parts import comment
 from nacsr.emit.names import identifier
 from nacsr.emit.project import Draft, ProjectMeta, Top, ports
-from nacsr.emit.vectors import size
 from nacsr.errors import EmitError
 from nacsr.fixed import Raw
 from nacsr.ir import Graph
@@ -72,7 +71,4 @@ def check(graph: Graph) -> None:
     for index, op in enumerate(graph.ops):
         if op.name not in ROWS:
             msg = f"%{index} {op.name}: flow hls has no C++ for it; it can {', '.join(ROWS)}"
-            raise EmitError(msg)
-        if not size(op.shape):
-            msg = f"%{index} {op.name}: shape {list(op.shape)} has no element; remove the op"
             raise EmitError(msg)

@@ -54,6 +54,9 @@ class ProjectMeta:
         scaling: ``folded`` (raw words arrive) or ``external`` (standardised words arrive).
         title: formula or architecture, for people.
         versions: further packages that shaped the design.
+        options: of the back end, by name.
+        bounds: proven largest absolute error by output, if there is one.
+        ranges: (low, high) that inputs are clipped to, by name; the bounds speak of these.
 
     Raises:
         EmitError: for a part or a clock that no tool can take.
@@ -69,6 +72,9 @@ class ProjectMeta:
     scaling: str = "folded"
     title: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str | int] = field(default_factory=dict)
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9-]+", self.part):  # it goes into Tcl scripts
@@ -106,10 +112,6 @@ class Draft:
 
     def __post_init__(self) -> None:
         verify(self.graph)
-        for name, _, shape in (*vec.input_layout(self.graph), *vec.output_layout(self.graph)):
-            if not vec.size(shape):
-                msg = f"port {name!r} has shape {list(shape)}: a port needs at least one word"
-                raise EmitError(msg)
 
     def add(self, path: str, content: str | bytes) -> None:
         """Put a file into the project."""
@@ -188,6 +190,9 @@ class Draft:
             "part": meta.part,
             "clock_mhz": meta.clock_mhz,
             "scaling": meta.scaling,
+            "options": dict(meta.options),
+            "bounds": dict(meta.bounds),
+            "ranges": {name: list(ends) for name, ends in meta.ranges.items()},
             "features": [{"name": f.name, "type": str(f.type)} for f in meta.features],
             "classes": list(meta.classes),
             "top": top.function,
@@ -270,8 +275,11 @@ class Project:
                 classes=tuple(m["classes"]),
                 scaling=str(m["scaling"]),
                 title=str(m["title"]),
+                options=dict(m.get("options", {})),
+                bounds={str(k): float(v) for k, v in m.get("bounds", {}).items()},
+                ranges={str(k): (float(a), float(b)) for k, (a, b) in m.get("ranges", {}).items()},
             )
-        except (KeyError, TypeError, ValueError, FixedError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, FixedError) as error:
             msg = f"{self.root}: {MANIFEST} is not whole ({error!r}); emit the project again"
             raise EmitError(msg) from None
 

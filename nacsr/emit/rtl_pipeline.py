@@ -132,6 +132,15 @@ class Pipeline:
             raise EmitError(msg + "schedule the graph again")
         return Operand(word.read(stage), word, type_)
 
+    def registers(self) -> list[int]:
+        """Flip-flops that hold the words of every op, those of input ports and tables included."""
+        found = []
+        for op, words in zip(self.graph.ops, self.words, strict=True):
+            own = 0 if op.name in VIEWS else sum(w.registers for w in words if w.raw is None)
+            ports = sum(w.type.width for w in words if w.reach >= 0) if op.name == "input" else 0
+            found.append(own + ports)
+        return found
+
     def live(self) -> Iterator[Word]:
         """Every word that is read and is no constant."""
         for index, op in enumerate(self.graph.ops):

@@ -77,8 +77,9 @@ def verify(
     inputs, outputs = vec.input_layout(project.graph), vec.output_layout(project.graph)
     if events is None:
         shipped = vec.read(project.root / INPUT, inputs)
-        words = vec.random_words(project.graph, extra, seed)
-        table = np.concatenate([shipped, vec.flatten(words, inputs)])
+        extra = extra if inputs else 0  # a design without inputs has one event
+        more = vec.flatten(vec.random_words(project.graph, extra, seed), inputs)[:extra]
+        table = np.concatenate([shipped, more])
         words = vec.unflatten(table, inputs)
     else:
         words = vec.random_words(project.graph, events, seed)

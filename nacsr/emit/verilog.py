@@ -48,6 +48,12 @@ class Word:
         root = self.root or self
         return Word(self.name, t, self.cycle, self.ready, self.raw, self.first, root=root)
 
+    @property
+    def registers(self) -> int:
+        """Bits of the registers that follow it, a table's own included."""
+        own = self.first - 1 if self.reach >= 0 else 0
+        return self.type.width * (max(self.reach - self.first + 1, 0) + own)
+
     def read(self, stage: int) -> str:
         """The wire or register that holds the word in a stage; it is remembered as read there."""
         root, stages = self.root or self, stage - self.cycle

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nacsr.errors import FixedError, GraphError
 from nacsr.fixed import Fixed, span
-from nacsr.ir.graph import Graph, Op, Shape, freeze
+from nacsr.ir.graph import Graph, Op, Shape, freeze, whole
 from nacsr.ir.ops import FREE_TYPE, OPS
 from nacsr.ir.rows import Range
 
@@ -41,7 +41,7 @@ class Builder:
 
     def const(self, value: ArrayLike, type: Fixed) -> int:
         """A constant given as raw integers of ``type``, a scalar or an array."""
-        return self.op("const", type=type, value=np.asarray(value, dtype=np.int64))
+        return self.op("const", type=type, value=whole(value))
 
     def cast(self, arg: int, type: Fixed) -> int:
         """``arg`` converted to ``type``; nothing is added when it has that format already."""
@@ -80,8 +80,16 @@ class Builder:
         return index
 
     def slice(self, arg: int, *parts: slice | int) -> int:
-        """``arg[parts]`` as numpy would."""
-        return self.op("take", arg, index=self._places(arg)[parts])
+        """``arg[parts]`` as numpy would.
+
+        Raises:
+            GraphError: for an index beyond the shape.
+        """
+        try:
+            return self.op("take", arg, index=self._places(arg)[parts])
+        except IndexError as error:
+            msg = f"cannot slice {list(self.ops[arg].shape)}: {error}"
+            raise GraphError(msg) from None
 
     def transpose(self, arg: int, perm: Sequence[int]) -> int:
         """``arg`` with its axes in the order ``perm``."""
@@ -173,4 +181,7 @@ def infer(draft: Op, earlier: list[Op] | tuple[Op, ...], index: int) -> Op:
     except (GraphError, TypeError) as error:
         msg = f"{where}: {error}"
         raise GraphError(msg) from None
+    if 0 in shape or any(n < 0 for n in shape):
+        msg = f"{where}: shape {list(shape)} has no element; every axis needs one at least"
+        raise GraphError(msg)
     return Op(draft.name, draft.args, type_, shape, draft.attrs)

@@ -10,12 +10,31 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.errors import GraphError
 from nacsr.fixed import Fixed
 
 Attr = int | str | Fixed | NDArray[np.int64]
 """What an attribute may be: arrays are read-only int64."""
 
 Shape = tuple[int, ...]
+
+
+def whole(value: object) -> NDArray[np.int64]:
+    """A copy of an array of raw integers.
+
+    Raises:
+        GraphError: for numbers that are no integers of 64 bits.
+    """
+    try:
+        given = np.array(value)
+        array = given.astype(np.int64)
+        same = given.size == 0 or (given.dtype.kind in "iufb" and bool((array == given).all()))
+    except (ValueError, TypeError, OverflowError):
+        same = False
+    if not same:
+        msg = "raw integers are expected; make them of real numbers with Fixed.quantize()"
+        raise GraphError(msg)
+    return array
 
 
 def freeze(attrs: Mapping[str, object]) -> Mapping[str, Attr]:
@@ -26,7 +45,7 @@ def freeze(attrs: Mapping[str, object]) -> Mapping[str, Attr]:
         if isinstance(value, int | str | Fixed) and not isinstance(value, bool):
             frozen[name] = value
         else:
-            array = np.array(value, dtype=np.int64)
+            array = whole(value)
             array.setflags(write=False)
             frozen[name] = array
     return MappingProxyType(frozen)

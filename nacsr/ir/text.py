@@ -103,7 +103,7 @@ def _load(text: str | None) -> Mapping[str, Attr]:
         if isinstance(value, dict) and set(value) == {"type"}:
             values[name] = Fixed.parse(value["type"])
         elif isinstance(value, dict) and set(value) == {"scalar"}:
-            values[name] = np.int64(value["scalar"])
+            values[name] = np.array(value["scalar"])
         else:
             values[name] = value
     return freeze(values)

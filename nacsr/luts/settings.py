@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from nacsr.errors import SpecError, unknown
 from nacsr.luts.fitting import fit
+from nacsr.luts.functions import FUNCTIONS
 from nacsr.luts.lut import LutFunc
 
 KEYS = ("max_error", "entries")
@@ -19,7 +21,8 @@ def refitted(
 ) -> dict[str, LutFunc]:
     """The functions with those of ``names`` made anew, as cheap as their settings allow.
 
-    Each covers what its domain covers, so formulas mean what they meant.
+    Each covers what its domain covers, so formulas mean what they meant. A setting for all
+    leaves functions with a pole in their domain (log_abs, inverse, tan) as they are.
 
     Args:
         luts: the functions by name.
@@ -55,16 +58,26 @@ def _by_name(
         else:
             common[key] = value
     if common:
-        found = dict.fromkeys(names, _checked("lut", common)) | found
+        setting = _checked("lut", common)
+        found = {n: setting for n in names if not _pole(luts[n])} | found
     return {name: setting for name, setting in found.items() if name in names}
+
+
+def _pole(lut: LutFunc) -> bool:
+    """Whether a function is infinite somewhere in its domain: no table of it is accurate there."""
+    return bool(lut.function) and bool(
+        FUNCTIONS[lut.function].poles_in(lut.domain.min, lut.domain.max).size
+    )
 
 
 def _checked(where: str, setting: Setting) -> Setting:
     for key, value in setting.items():
         if key not in KEYS:
             raise SpecError(f"{where}: " + unknown("key", key, KEYS))
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            msg = f"{where}.{key} must be a number, not {value!r}"
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or (key == "entries" and value != int(value)):
+            kind = "a whole number" if key == "entries" else "a number"
+            msg = f"{where}.{key} must be {kind}, not {value!r}"
             raise SpecError(msg)
     if len(setting) != 1:
         msg = f"{where}: give max_error or entries, one of them"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import nacsr
 from nacsr.data.dataset import Dataset
 from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, NetworkSpec, StudySpec
+from nacsr.tools import gxx
 
 TINY = FamiliesSpec(
     expression=ExpressionSpec(functions=("gauss",), max_size=12),
@@ -34,6 +39,30 @@ def tiny_spec(**changes: object) -> StudySpec:
         "families": TINY,
     }
     return StudySpec.model_validate(fields | changes)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same sources are compiled once: studies here are run again and again."""
+    store, true = tmp_path_factory.mktemp("programs"), gxx.compile
+
+    def compile(
+        sources: Sequence[Path], out: Path, includes: Sequence[Path] = (), flags: Sequence[str] = ()
+    ) -> Path:
+        gxx.version()  # a compiler that is missing is missed
+        root = Path(os.path.commonpath(sources))
+        seen = hashlib.sha256(repr(flags).encode())
+        for path in sorted(p for p in root.rglob("*") if p.suffix in (".cpp", ".h")):
+            seen.update(path.name.encode() + path.read_bytes())
+        program = store / seen.hexdigest()
+        if not program.exists():
+            true(sources, program, includes, flags)
+        shutil.copy(program, out)
+        return out
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gxx, "compile", compile)
+        yield
 
 
 @pytest.fixture(scope="session")

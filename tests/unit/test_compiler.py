@@ -13,6 +13,7 @@ from nacsr.cost.rtl import estimate_rtl
 from nacsr.emit import FLOWS
 from nacsr.emit.hls4ml_model import Hls4mlOptions
 from nacsr.emit.rtl import prepare
+from nacsr.emit.rtl_pipeline import Pipeline
 from nacsr.errors import EmitError, NacsrError, SpecError, ToolError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, parse, verify
@@ -131,7 +132,51 @@ def test_a_folder_of_functions(tmp_path):
     ]
 
 
+def test_projects_keep_their_options_and_bounds(tmp_path):
+    design = dense(4)
+    again = nacsr.compiler.from_project(design.emit(tmp_path / "a"))
+    assert again.options == design.options
+    with pytest.raises(SpecError, match="rules speak of io_parallel"):
+        again.cost()
+    proven = nacsr.compile("gauss(x0)", max_error=0.01, ranges={"x0": (-2, 2)})
+    again = nacsr.compile(proven.emit(tmp_path / "b"), to="rtl")
+    assert again.flow == "rtl"
+    assert (again.bounds, again.ranges) == (proven.bounds, {"x0": (-2.0, 2.0)})
+
+
+def test_a_sign_hides_no_square():
+    for text in ("exp(-x0*x0)", "exp(x0*(-x0))", "exp(-x0*x0/2)"):
+        assert nacsr.compile(text, max_error=0.02).bounds["y"] <= 0.02
+
+
+def test_a_setting_for_all_leaves_poles_alone():
+    design = nacsr.compile("sin(x0)/x1", lut={"max_error": 0.01})
+    assert design.graph != nacsr.compile("sin(x0)/x1").graph
+
+
 REFUSED = {
+    "a folder that is no project": (lambda: nacsr.compile("nacsr"), "is a folder, but no project"),
+    "text that is none": (lambda: nacsr.compile([1, 2]), "must be text, not 1"),
+    "an output that cannot be named": (
+        lambda: nacsr.compile({"a;b": "x0"}),
+        "cannot name an output 'a;b'",
+    ),
+    "entries without end": (
+        lambda: nacsr.compile("sin(x0)", lut={"entries": float("inf")}),
+        "must be a whole number",
+    ),
+    "tables and a budget": (
+        lambda: nacsr.compile("sin(x0)", lut={"entries": 8}, max_error=1),
+        "lut goes without max_error",
+    ),
+    "real numbers for raw ones": (
+        lambda: Builder().const([0.5], Fixed(8, 4)),
+        "raw integers are expected",
+    ),
+    "a shape without elements": (
+        lambda: Builder().const([], Fixed(8, 4)),
+        "every axis needs one",
+    ),
     "ranges without a budget": (
         lambda: nacsr.compile("x0", ranges={"x0": (0, 1)}),
         "ranges go with max_error",
@@ -234,7 +279,7 @@ def test_every_back_end_says_what_it_is():
 
 def test_estimates_of_rtl_have_no_band_and_say_so():
     scalar, timing = prepare(nacsr.compile(FORMULA).graph, 5.0)
-    cost = estimate_rtl(scalar, timing)
+    cost = estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
     device = nacsr.targets.target("vu13p")
     assert {m.stage for m in cost.measurements(device, 200.0, "d")} == {"rtl"}
     assert {m.error for m in cost.measurements(device, 200.0, "d")} == {None}

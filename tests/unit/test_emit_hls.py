@@ -279,13 +279,6 @@ def test_a_folder_that_cannot_be_written_is_one_line(graph: Graph, tmp_path: Pat
     assert "\n" not in str(caught.value)
 
 
-def test_an_empty_port_is_refused(tmp_path: Path) -> None:
-    b = Builder()
-    b.output("y", b.input("x", Fixed(4, 4), (0,)))
-    with pytest.raises(EmitError, match="has no element"):
-        hls.emit(b.build(), tmp_path / "p", META, {"x": np.zeros((1, 0), dtype=np.int64)})
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"part": "x; exec rm"}, "part must be"), ({"clock_mhz": 0.0}, "clock_mhz must be above 0")],

@@ -20,6 +20,7 @@ from nacsr.frontends.neural.layout import (
     axes_of,
     each,
     framed,
+    need_result,
     order,
     together,
 )
@@ -59,7 +60,12 @@ def reduce_axes(builder: Builder, view: View, kind: str, axes: tuple[int, ...], 
 
 
 def divided(builder: Builder, view: View, count: int) -> View:
-    """A sum divided by a positive integer: a shift, or left to the quantiser that follows."""
+    """A sum divided by a positive integer: a shift, or left to the quantiser that follows.
+
+    Raises:
+        GraphError: if something is left to that quantiser already.
+    """
+    need_result(view)
     if count & (count - 1) == 0:
         return each(builder, view, lambda v: shifted(builder, v, -(count.bit_length() - 1)))
 
@@ -140,8 +146,9 @@ def constant(values: Any) -> tuple[Raw, Fixed]:
         zeros = np.log2((odd & -odd).astype(np.float64)).astype(np.int64)
         frac = int((53 - exponents - zeros).max())
         if int(exponents.max()) + frac > CONSTANT_BITS:
+            worst = float(exact[exact != 0].ravel()[np.argmax(53 - exponents - zeros)])
             msg = (
-                f"the constant {float(exact.ravel()[0]):.6g} has no short binary form; choose one "
+                f"the constant {worst:.6g} has no short binary form; choose one "
                 f"of at most {CONSTANT_BITS} bits, such as 0.375"
             )
             raise GraphError(msg)

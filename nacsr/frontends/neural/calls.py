@@ -9,7 +9,7 @@ import numpy as np
 
 from nacsr.errors import GraphError
 from nacsr.frontends.neural import functions, layers
-from nacsr.frontends.neural.layout import ZERO, View
+from nacsr.frontends.neural.layout import ZERO, View, need_result
 from nacsr.ir import Builder
 
 if TYPE_CHECKING:
@@ -100,6 +100,9 @@ def moved(target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
     many = isinstance(found, tuple | list)
     views = []
     for tensor in found if many else (found,):
+        if bool((tensor != tensor.floor()).any()) or bool((tensor < 0).any()):
+            msg = "pads with other values than zero; pad with zeros"
+            raise GraphError(msg)
         there = tensor.numpy().astype(np.int64)
         steps = np.arange(len(there)).reshape(-1, *(1,) * (there.ndim - 1)) * count
         first = there[:1]
@@ -107,6 +110,8 @@ def moved(target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, 
             msg = "mixes events or pads with other values than zero; keep axis 0, the batch's"
             raise GraphError(msg)
         index = first[0] - 1
+        if (index < 0).any() and view.pending is not None and not view.pending.linear:
+            need_result(view)  # a padded zero is not the function of zero
         places = np.where(index < 0, ZERO, view.places.ravel()[np.maximum(index, 0)])
         views.append(View(view.value, places, view.pending))
     return tuple(views) if many else views[0]

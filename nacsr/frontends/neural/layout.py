@@ -108,7 +108,7 @@ def settle(builder: Builder, view: View, index: Places) -> int:
     Raises:
         GraphError: if something that only a quantiser can finish is pending.
     """
-    _need_result(view)
+    need_result(view)
     places = view.places.ravel()[index]
     shape = builder.ops[view.value].shape
     straight = np.array_equal(places.ravel(), np.arange(math.prod(shape)))
@@ -148,7 +148,7 @@ def whole(builder: Builder, view: View) -> View:
 
 def each(builder: Builder, view: View, function: Callable[[int], int]) -> View:
     """The view with a function of IR values applied to every word."""
-    _need_result(view)
+    need_result(view)
     base = whole(builder, view)
     return View(function(base.value), base.places)
 
@@ -164,7 +164,12 @@ def quantise(builder: Builder, view: View, type: Fixed | None) -> View:
     return each(builder, replace(view, pending=None), lambda v: finish(builder, v, type))
 
 
-def _need_result(view: View) -> None:
+def need_result(view: View) -> None:
+    """Refuse a view whose value is not computed before the quantiser that follows it.
+
+    Raises:
+        GraphError: naming what is pending.
+    """
     if view.pending is not None:
         msg = f"its input is {view.pending.what}: put a QuantIdentity between, to round it"
         raise GraphError(msg)

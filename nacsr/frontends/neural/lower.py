@@ -256,11 +256,16 @@ def _lower(
 def _need_equal(
     graph: Graph, inputs: Mapping[str, Raw], wanted: Mapping[str, NDArray[np.float64]]
 ) -> None:
-    if any(op.type.width > FLOAT_BITS for op in graph.ops):
-        return  # float64 itself rounds
     found = evaluate(graph, inputs)
     types = {name: graph.ops[i].type for name, i in graph.outputs}
     wrong = sum(int((types[n].to_float(found[n]) != w).sum()) for n, w in wanted.items())
+    widest = max(op.type.width for op in graph.ops)
+    if wrong and widest > FLOAT_BITS:
+        msg = (
+            f"the lowered network has values of {widest} bits, which torch rounds in float64, so "
+            "that the two differ; use fewer bits"
+        )
+        raise GraphError(msg)
     if wrong:
         count = sum(w.size for w in wanted.values())
         msg = (

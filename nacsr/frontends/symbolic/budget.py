@@ -21,7 +21,7 @@ from nacsr.frontends.symbolic import intervals as iv
 from nacsr.frontends.symbolic.expr import Expr
 from nacsr.frontends.symbolic.intervals import Interval
 from nacsr.frontends.symbolic.lower import constant, finished, plain, times, trimmed, truncated
-from nacsr.frontends.symbolic.plan import Plan, Table
+from nacsr.frontends.symbolic.plan import Plan, Table, above
 from nacsr.frontends.symbolic.precision import assign, drop
 from nacsr.frontends.symbolic.terms import Port, Terms, collect
 from nacsr.ir import Builder, Graph
@@ -57,9 +57,10 @@ def lower_within(
     """The cheapest design found whose every output is proven to be within ``max_error``.
 
     Ports are the same as those of ``lower``. A declared range narrows the interval of an
-    input: its value is clipped to the range in the design, unless the port cannot leave it
-    anyway, so that the proof holds whatever arrives. The high end is the first value beyond,
-    so that ``(-4, 4)`` takes three integer bits and a plain saturation. Every table is fitted
+    input: its value is clipped in the design to the words ``low <= x < high``, unless the port
+    cannot leave them anyway, and the bound speaks of the formula of the clipped value, whatever
+    arrives. The high end is the first value beyond, so that ``(-4, 4)`` takes three integer
+    bits and a plain saturation. Every table is fitted
     to its own argument; the formula's LUT functions only say which real functions are meant,
     except a fitted table without a real function, which is its own definition.
 
@@ -304,7 +305,7 @@ def _fitted(
     """
     real, source = FUNCTIONS[function.function], source.plain()
     if real.period and not real.poles and reach[1] - reach[0] > real.period:
-        whole = math.frexp(iv.size(reach))[1]
+        whole = max(above(reach) - 1, 0)
         reach = -math.ldexp(1.0, whole), math.ldexp(1.0, whole)
         source = Fixed(whole + 1 + source.frac, whole + 1)
     # what numpy's functions may be wrong by is part of the error

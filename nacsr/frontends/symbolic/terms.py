@@ -128,7 +128,8 @@ class _Collector:
         return self._times(over, inverse, where)
 
     def _product(self, expr: Call) -> Ref:
-        factors = [self.ref(f) for f in _factors(expr)]
+        negative, parts = _factors(expr)
+        factors = [self.ref(f) for f in parts]
         numbers = [f for f in factors if isinstance(f, int)]
         if len(set(numbers)) == len(numbers):
             # nothing repeats: the author's own grouping, whose parts may be shared
@@ -136,7 +137,9 @@ class _Collector:
         whole: Ref = (1.0, 1.0)
         for factor in dict.fromkeys(factors):
             whole = self._times(whole, self._power(factor, factors.count(factor), expr), expr)
-        return whole
+        if not negative:
+            return whole
+        return iv.neg(whole) if isinstance(whole, tuple) else self._term("neg", "", (whole,), expr)
 
     def _power(self, base: Ref, exponent: int, where: Expr) -> Ref:
         if exponent == 1:
@@ -196,11 +199,18 @@ class _Collector:
         return float(ends[0]), float(ends[1])
 
 
-def _factors(expr: Expr) -> list[Expr]:
-    """The factors of a product of products, in reading order."""
+def _factors(expr: Expr) -> tuple[bool, list[Expr]]:
+    """Whether a product of products is negated, and its factors in reading order.
+
+    A sign inside would hide a square: ``-x*x`` is ``(-x)*x`` to a parser.
+    """
+    if isinstance(expr, Call) and expr.op == "neg":
+        negative, factors = _factors(expr.args[0])
+        return not negative, factors
     if isinstance(expr, Call) and expr.op == "mul":
-        return [f for a in expr.args for f in _factors(a)]
-    return [expr]
+        parts = [_factors(a) for a in expr.args]
+        return sum(n for n, _ in parts) % 2 == 1, [f for _, found in parts for f in found]
+    return False, [expr]
 
 
 def _unbounded(op: str, name: str, args: list[Interval], where: Expr) -> str:
