@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from nacsr.emit import vectors as vec
@@ -73,6 +74,7 @@ def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw])
     return draft.save(out)
 
 
+@lru_cache(maxsize=2)  # a design is costed and then emitted
 def prepare(graph: Graph, period_ns: float) -> tuple[Graph, Schedule]:
     """The scalar design that computes a graph, and the stages of its values.
 
