@@ -125,6 +125,22 @@ REFUSED = {
     "batch reshaped": (Net(lambda m, x: x.reshape(-1, 4)), r"reshape\(\) in Net.forward.*mixes"),
     "batch joined": (Net(lambda m, x: torch.cat([x, x])), "mixes events"),
     "padding value": (Net(lambda m, x: functional.pad(x, (1, 1), value=1.0)), "other values"),
+    "padding with a fraction": (
+        Net(lambda m, x: functional.pad(x, (1, 1), value=0.5)),
+        "pads with other values than zero",
+    ),
+    "padding a table": (
+        Net(lambda m, x: m.q(functional.pad(torch.sigmoid(x), (1, 1))), q=act()),
+        "put a QuantIdentity",
+    ),
+    "a mean of a mean": (
+        Net(lambda m, x: m.q(x.mean(2) / 5), q=act()),
+        "its input is a mean over 6 values.*put a QuantIdentity",
+    ),
+    "a share of a table": (
+        Net(lambda m, x: m.q(torch.sigmoid(x) / 3), q=act()),
+        "put a QuantIdentity",
+    ),
     "dropout that stays on": (Net(lambda m, x: functional.dropout(x)), "mixes events or"),
     "padding mode": (QuantConv1d(4, 2, 3, padding=1, padding_mode="circular", **W), "use 'zeros'"),
     "shape": (nn.Sequential(nn.Flatten(), QuantLinear(23, 2, **W)), r"layer 1.1 \(QuantLinear\)"),
