@@ -161,7 +161,7 @@ def from_project(folder: Path) -> Design:
     zeros = (0,) * len(meta.features)  # the offsets are inside the graph
     scaling = Scaling(meta.scaling, zeros, zeros)
     setting = Setting(meta.features, meta.classes, scaling, meta.target, meta.clock_mhz)
-    options = Hls4mlOptions(**dict(meta.options)) if meta.options else None  # type: ignore[arg-type]
+    options = Hls4mlOptions.read(meta.options) if meta.options else None
     return Design(
         project.graph,
         setting,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from nacsr.emit.project import ProjectMeta
 from nacsr.errors import EmitError
@@ -14,6 +15,11 @@ from nacsr.ir import Graph
 
 if TYPE_CHECKING:
     from nacsr.emit.hls4ml_model import Hls4mlOptions
+
+
+Emit: TypeAlias = (
+    "Callable[[Graph, Path, ProjectMeta, Mapping[str, Raw], Hls4mlOptions | None], Path]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +33,8 @@ class Flow:
     """
 
     about: str
-    emit: Callable[[Graph, Path, ProjectMeta, Mapping[str, Raw], Hls4mlOptions | None], Path]
+    emit: Emit
     check: Callable[[Graph], object]
-
-
-def _hls(
-    graph: Graph,
-    out: Path,
-    meta: ProjectMeta,
-    vectors: Mapping[str, Raw],
-    options: Hls4mlOptions | None,
-) -> Path:
-    from nacsr.emit.hls import emit
-
-    _need_none(options, "hls")
-    return emit(graph, out, meta, vectors)
-
-
-def _rtl(
-    graph: Graph,
-    out: Path,
-    meta: ProjectMeta,
-    vectors: Mapping[str, Raw],
-    options: Hls4mlOptions | None,
-) -> Path:
-    from nacsr.emit.rtl import emit
-
-    _need_none(options, "rtl")
-    return emit(graph, out, meta, vectors)
 
 
 def _hls4ml(
@@ -69,10 +49,23 @@ def _hls4ml(
     return emit(graph, out, meta, vectors, options)
 
 
-def _need_none(options: Hls4mlOptions | None, flow: str) -> None:
-    if options is not None:
-        msg = f"io_type, strategy and reuse_factor are hls4ml's; flow {flow} has none of them"
-        raise EmitError(msg)
+def _without_options(flow: str) -> Emit:
+    """The ``emit`` of a back end that takes no options, imported when it is called."""
+
+    def emit(
+        graph: Graph,
+        out: Path,
+        meta: ProjectMeta,
+        vectors: Mapping[str, Raw],
+        options: Hls4mlOptions | None,
+    ) -> Path:
+        if options is not None:
+            msg = f"io_type, strategy and reuse_factor are hls4ml's; flow {flow} has none of them"
+            raise EmitError(msg)
+        made: Path = import_module(f"nacsr.emit.{flow}").emit(graph, out, meta, vectors)
+        return made
+
+    return emit
 
 
 def _check_hls(graph: Graph) -> None:
@@ -95,9 +88,15 @@ def _check_rtl(graph: Graph) -> None:
 
 
 FLOWS: Mapping[str, Flow] = {
-    "hls": Flow("Vitis HLS C++, one variable a value, pipelined at II = 1", _hls, _check_hls),
+    "hls": Flow(
+        "Vitis HLS C++, one variable a value, pipelined at II = 1",
+        _without_options("hls"),
+        _check_hls,
+    ),
     "hls4ml": Flow("an hls4ml project of the network's layers", _hls4ml, _check_hls4ml),
-    "rtl": Flow("Verilog, unrolled and pipelined for the clock, II = 1", _rtl, _check_rtl),
+    "rtl": Flow(
+        "Verilog, unrolled and pipelined for the clock, II = 1", _without_options("rtl"), _check_rtl
+    ),
 }
 
 LAYERS = frozenset({"dense", "conv"})

@@ -93,6 +93,22 @@ class Hls4mlOptions:
             msg = f"reuse_factor must be 1 or more, not {self.reuse_factor}"
             raise EmitError(msg)
 
+    @classmethod
+    def read(cls, options: Mapping[str, object]) -> Hls4mlOptions:
+        """Options out of a manifest.
+
+        Raises:
+            EmitError: for a key or a value that is none.
+        """
+        io_type, strategy = options.get("io_type"), options.get("strategy")
+        reuse = options.get("reuse_factor")
+        if len(options) != 3 or not (isinstance(io_type, str) and isinstance(strategy, str)):
+            reuse = None
+        if not isinstance(reuse, int):
+            msg = f"cannot read the hls4ml options {dict(options)}; emit the project again"
+            raise EmitError(msg)
+        return cls(str(io_type), str(strategy), reuse)
+
     @property
     def streams(self) -> bool:
         """Whether words travel through streams."""

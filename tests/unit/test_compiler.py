@@ -144,6 +144,12 @@ def test_projects_keep_their_options_and_bounds(tmp_path):
     assert (again.bounds, again.ranges) == (proven.bounds, {"x0": (-2.0, 2.0)})
 
 
+@pytest.mark.parametrize("options", [{"io_type": 1}, {"depth": 3}, {"reuse_factor": 2}])
+def test_options_in_a_manifest_that_are_none(options):
+    with pytest.raises(EmitError, match="cannot read the hls4ml options"):
+        Hls4mlOptions.read(options)
+
+
 def test_a_sign_hides_no_square():
     for text in ("exp(-x0*x0)", "exp(x0*(-x0))", "exp(-x0*x0/2)"):
         assert nacsr.compile(text, max_error=0.02).bounds["y"] <= 0.02

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.errors import GraphError
 from nacsr.fixed import Fixed
 from nacsr.ir.build import Builder
 
@@ -139,7 +140,7 @@ def _replay(builder: Builder, stage: Any, inputs: Sequence[int]) -> list[int]:
             continue
         if op.opcode not in (0, 1):
             msg = f"da4ml returned operation {op.opcode} for a matrix; install da4ml 0.6"
-            raise NotImplementedError(msg)
+            raise GraphError(msg)
         right = _shifted(builder, values[op.id1], int(op.data))
         sum_ = builder.op("sub" if op.opcode else "add", values[op.id0], right)
         values.append(builder.narrow(sum_))
