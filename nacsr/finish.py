@@ -11,7 +11,7 @@ from nacsr.design import Design, Setting
 from nacsr.emit import default_flow
 from nacsr.emit.verify import Verification
 from nacsr.errors import CompileError, EmitError, GraphError, ToolError
-from nacsr.frontends.judge import classification
+from nacsr.frontends.judge import performance
 from nacsr.ir import Graph, parse
 from nacsr.measure import Measurement
 from nacsr.prepare import Prepared
@@ -69,7 +69,7 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
 
 def _emitted(design: Design, folder: str, prepared: Prepared, events: int) -> Verification:
     return design.verify(
-        design.emit(prepared.out / "designs" / folder, prepared.test_words[:events])
+        design.emit(prepared.out / "designs" / folder, prepared.test.words[:events])
     )
 
 
@@ -78,7 +78,7 @@ def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) 
     device = find_target(design.setting.target)
     try:
         cost = design.cost()
-        design.emit(prepared.out / "designs" / folder, prepared.test_words[: VECTORS["rtl"]])
+        design.emit(prepared.out / "designs" / folder, prepared.test.words[: VECTORS["rtl"]])
     except (EmitError, GraphError) as error:
         return Outcome({"mismatches": None, "folder": "", "reason": str(error)})
     found = list(cost.measurements(device, design.setting.clock_mhz, design.graph.digest))
@@ -99,7 +99,7 @@ def _checked(
     checked: Verification, graph: Graph, prepared: Prepared, events: int, method: str, stage: str
 ) -> tuple[Measurement, ...]:
     """What running an emitted design measured: words that differ, and clock cycles in RTL."""
-    shipped = min(len(prepared.test_words), events)
+    shipped = min(len(prepared.test), events)
     target = (
         f"{checked.words} words of {shipped} test events and {checked.events - shipped} "
         "random ones with corners"
@@ -121,7 +121,5 @@ def measure_test(front: Sequence[Entry], archive: Archive, prepared: Prepared) -
     for entry in front:
         key = f"test {entry.id}"
         if archive.outcome(key) is None:
-            measured = classification(
-                entry.graph, prepared.problem, prepared.test_words, prepared.test_labels, "test"
-            )
+            measured = performance(entry.graph, prepared.problem, prepared.test, "test")
             archive.record(key, Outcome(found=(Found(entry.candidate, measured),)))

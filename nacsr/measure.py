@@ -31,6 +31,9 @@ METRICS: Mapping[str, Metric] = {
         True,
         "area under the ROC curve, one class against the rest, by softmax",
     ),
+    "rmse": Metric("", False, "root of the mean squared error, in units of the target, bit-true"),
+    "median_error": Metric("", False, "median of |prediction / target - 1|, bit-true"),
+    "p95_error": Metric("", False, "95th percentile of |prediction / target - 1|, bit-true"),
     "luts": Metric("LUT", False, "look-up tables"),
     "dsps": Metric("DSP", False, "DSP48E2 blocks"),
     "ffs": Metric("FF", False, "flip-flops"),
@@ -43,7 +46,13 @@ METRICS: Mapping[str, Metric] = {
 HARDWARE = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
 """Metrics of a design's hardware."""
 
-OBJECTIVES = ("accuracy", *HARDWARE)
+QUALITY: Mapping[str, tuple[str, ...]] = {
+    "classification": ("accuracy",),
+    "regression": ("rmse", "median_error", "p95_error"),
+}
+"""Metrics of how good a design is, by task; the first is the usual objective."""
+
+OBJECTIVES = (*(m for metrics in QUALITY.values() for m in metrics), *HARDWARE)
 """Metrics that every design has before the test events are read: a front is made of these."""
 
 METHODS: Mapping[str, str] = {

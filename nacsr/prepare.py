@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nacsr.data.dataset import Dataset
+from nacsr.data.events import Events
 from nacsr.data.split import split
 from nacsr.data.words import (
     Feature,
@@ -21,7 +21,7 @@ from nacsr.data.words import (
     to_words,
 )
 from nacsr.errors import SpecError, unknown
-from nacsr.fixed import Fixed, Overflow, Raw, Rounding
+from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.base import Problem
 from nacsr.luts import LutFunc, lut_functions, refitted
 from nacsr.spec import StudySpec
@@ -33,14 +33,12 @@ class Prepared:
 
     Attributes:
         problem: all that frontends see.
-        test_words: test events, read for the final front only.
-        test_labels: their classes.
+        test: test events, read for the final front only.
         out: the run folder.
     """
 
     problem: Problem
-    test_words: Raw
-    test_labels: NDArray[np.int64]
+    test: Events
     out: Path
 
 
@@ -70,22 +68,22 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         words = to_words(x, features)
         scaling = fit_scaling(words[parts.train], features)
     check_words(x[parts.train], words[parts.train], features)
+    events = Events(words, dataset.y, dataset.weights)
     own = _own_luts(spec)
     problem = Problem(
         features=features,
         classes=dataset.classes,
         scaling=scaling,
-        train_words=words[parts.train],
-        train_labels=dataset.y[parts.train],
-        validation_words=words[parts.validation],
-        validation_labels=dataset.y[parts.validation],
+        train=events.take(parts.train),
+        validation=events.take(parts.validation),
         target=spec.target,
         clock_mhz=spec.clock_mhz,
         precision=precision,
         digest=_digest(dataset, parts.digest, features, scaling, own),
+        task=dataset.task,
         luts={**lut_functions(), **own},
     )
-    return Prepared(problem, words[parts.test], dataset.y[parts.test], out)
+    return Prepared(problem, events.take(parts.test), out)
 
 
 def _given_types(derived: tuple[Feature, ...], given: Mapping[str, str]) -> tuple[Feature, ...]:

@@ -50,20 +50,25 @@ class Dataset:
     Attributes:
         name: short name, for reports.
         x: physical values, float64 of shape (events, features), finite.
-        y: class indices, int64 of shape (events,).
+        y: class indices, int64 of shape (events,); of a regression the targets, float64.
         features: one name a column, as formulas write it: ``pT [GeV]`` becomes ``pT_GeV``.
-        classes: one name a class index.
+        classes: one name a class index; of a regression, the name of the target.
         digest: SHA-256 over values, labels and names, in hex.
         about: one sentence of provenance.
+        task: ``classification`` or ``regression``.
+        weights: how much each event counts, float64 of shape (events,) and a mean of one;
+            None: all the same.
     """
 
     name: str
     x: NDArray[np.float64]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     features: tuple[str, ...]
     classes: tuple[str, ...]
     digest: str
     about: str
+    task: str = "classification"
+    weights: NDArray[np.float64] | None = None
 
 
 def load(spec: Choice, base: Path | None = None) -> Dataset:

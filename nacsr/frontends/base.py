@@ -13,44 +13,55 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling, standardise
-from nacsr.fixed import Fixed, Raw
+from nacsr.fixed import Fixed
 from nacsr.luts import LutFunc, lut_functions
 from nacsr.records import Candidate, Found, Job, Outcome
 
-__all__ = ["Candidate", "Found", "Frontend", "Job", "Outcome", "Problem"]
+__all__ = ["Candidate", "Events", "Found", "Frontend", "Job", "Outcome", "Problem"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
     """All that a frontend may see: training and validation data, target and precision.
 
-    There is no test data here. ``*_words`` have shape (events, features), ``*_labels`` are
-    class indices of shape (events,).
+    There is no test data here.
     """
 
     features: tuple[Feature, ...]
     classes: tuple[str, ...]
+    """Names of the classes; of a regression, the name of what is predicted."""
     scaling: Scaling
-    train_words: Raw
-    train_labels: NDArray[np.int64]
-    validation_words: Raw
-    validation_labels: NDArray[np.int64]
+    train: Events
+    validation: Events
     target: str
     clock_mhz: float
     precision: Fixed
     digest: str
     """Digest of dataset, split, words and own LUT functions: the provenance of numbers."""
+    task: str = "classification"
+    """A key of ``nacsr.measure.QUALITY``."""
     luts: Mapping[str, LutFunc] = field(default_factory=lambda: dict(lut_functions()))
     """The LUT functions that formulas may use."""
+    teacher: NDArray[np.float64] | None = None
+    """Outputs of a trained design for the training events, one column a class, to distil."""
 
-    def train_values(self) -> NDArray[np.float64]:
-        """Standardised training values, shape (events, features)."""
-        return standardise(self.train_words, self.features, self.scaling)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return tuple(f.name for f in self.features)
 
-    def validation_values(self) -> NDArray[np.float64]:
-        """Standardised validation values, shape (events, features)."""
-        return standardise(self.validation_words, self.features, self.scaling)
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What an expression is written for: every class, or one for all: the second of two
+        classes, which is guessed where its expression is positive, or what a regression predicts.
+        """
+        return self.classes[1:] if len(self.classes) == 2 else self.classes
+
+    def values(self, events: Events) -> NDArray[np.float64]:
+        """Standardised values of events, shape (events, features)."""
+        return standardise(events.words, self.features, self.scaling)
 
 
 class Frontend(Protocol):

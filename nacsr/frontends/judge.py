@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nacsr.cost import estimate
-from nacsr.fixed import Raw
-from nacsr.frontends.base import Problem
+from nacsr.frontends.base import Events, Problem
 from nacsr.frontends.stem import score_type, scores
 from nacsr.ir import Graph
 from nacsr.measure import Measurement, tool_name
@@ -19,25 +15,24 @@ from nacsr.targets import target
 
 def measure(graph: Graph, problem: Problem, flow: str) -> tuple[Measurement, ...]:
     """What selection sees: physics on the validation events, and the cost for a flow."""
-    words, labels = problem.validation_words, problem.validation_labels
-    physics = classification(graph, problem, words, labels, "validation")
+    physics = performance(graph, problem, problem.validation, "validation")
     cost = estimate(graph, problem.target, problem.clock_mhz, flow)
     device = target(problem.target)
     return (*physics, *cost.measurements(device, problem.clock_mhz, graph.digest))
 
 
-def classification(
-    graph: Graph, problem: Problem, words: Raw, labels: NDArray[np.int64], stage: str
+def performance(
+    graph: Graph, problem: Problem, events: Events, stage: str
 ) -> tuple[Measurement, ...]:
-    """Bit-true accuracy, then the AUC of every class against the rest, with their errors.
+    """Bit-true metrics of the problem's task with their errors.
 
     Args:
         graph: the design.
-        problem: its features and classes.
-        words: raw words, shape (events, features).
-        labels: class indices, shape (events,).
+        problem: its features, task and classes.
+        events: whom to ask.
         stage: which events they are, ``validation`` or ``test``.
     """
+    raw, labels = scores(graph, problem.features, events.words), events.y
     bit_true = partial(
         Measurement,
         method="interpreter",
@@ -46,7 +41,6 @@ def classification(
         target=problem.digest,
         digest=graph.digest,
     )
-    raw = scores(graph, problem.features, words)
     value, error = accuracy(raw, labels)
     found = [bit_true("accuracy", value, error=error)]
     logs = log_probabilities(score_type(graph).to_float(raw))

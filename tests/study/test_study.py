@@ -65,7 +65,7 @@ def test_both_families_are_searched_and_every_front_design_is_verified(tiny_run:
 
 def test_test_accuracy_is_the_interpreters_on_raw_words(tiny_run: Path) -> None:
     study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
-    words, labels = study.prepared.test_words, study.prepared.test_labels
+    words, labels = study.prepared.test.words, study.prepared.test.y
     for entry in study.front():
         raw = scores(entry.graph, study.prepared.problem.features, words)
         found = entry.find("accuracy", "interpreter", "test")

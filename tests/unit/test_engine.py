@@ -11,7 +11,7 @@ import pytest
 from nacsr.errors import DataError
 from nacsr.fixed import Fixed, Rounding
 from nacsr.frontends.symbolic.digits import two_digits
-from nacsr.frontends.symbolic.engine import Config, search
+from nacsr.frontends.symbolic.engine import search
 from nacsr.frontends.symbolic.engine.constants import refine
 from nacsr.frontends.symbolic.engine.evaluation import Evaluator
 from nacsr.frontends.symbolic.engine.hardware import Hardware, chain
@@ -19,9 +19,10 @@ from nacsr.frontends.symbolic.engine.selection import crowding, ranks, survivors
 from nacsr.frontends.symbolic.engine.tables import on_float32
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.expr import Call, Expr, evaluate, size
+from nacsr.frontends.symbolic.request import Config, Sample
 from nacsr.luts import LutFunc
 
-NAMES = ["a", "b", "c", "d"]
+NAMES = ("a", "b", "c", "d")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ CONFIG = Config(
     max_size=24,
     max_cycles=6,
     period_ns=4.375,
-    reach=32.0,
+    precision=Fixed(16, 6),
     dsp_luts=140.0,
     population=60,
 )
@@ -70,7 +71,7 @@ def columns(z: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_finds_a_formula_and_scores_it_on_all_rows() -> None:
     z = inputs()
-    front = search(z, target(z), NAMES, CONFIG, COSTS, LUTS, 3)
+    front = search(Sample(z, target(z), NAMES), CONFIG, COSTS, LUTS, 3)
     best = front[-1]
     assert best.loss < 0.01 * target(z).var()
     for found in front:
@@ -80,7 +81,7 @@ def test_finds_a_formula_and_scores_it_on_all_rows() -> None:
 
 def test_the_front_is_not_dominated_and_sorted() -> None:
     z = inputs()
-    front = search(z, target(z), NAMES, CONFIG, COSTS, LUTS, 3)
+    front = search(Sample(z, target(z), NAMES), CONFIG, COSTS, LUTS, 3)
     points = [(f.loss, f.cycles, f.luts + CONFIG.dsp_luts * f.dsps) for f in front]
     assert len(set(points)) == len(points) > 3
     assert [p[0] for p in points] == sorted((p[0] for p in points), reverse=True)
@@ -90,7 +91,8 @@ def test_the_front_is_not_dominated_and_sorted() -> None:
 
 def test_a_seed_decides_the_front() -> None:
     z = inputs()
-    one, two, other = (search(z, target(z), NAMES, CONFIG, COSTS, LUTS, s) for s in (7, 7, 8))
+    sample = Sample(z, target(z), NAMES)
+    one, two, other = (search(sample, CONFIG, COSTS, LUTS, s) for s in (7, 7, 8))
     assert one == two
     assert one != other
 
@@ -98,7 +100,7 @@ def test_a_seed_decides_the_front() -> None:
 def test_limits_hold() -> None:
     z = inputs()
     tight = replace(CONFIG, max_size=12, max_cycles=2, functions=("sin",))
-    for found in search(z, target(z), NAMES, tight, COSTS, LUTS, 1):
+    for found in search(Sample(z, target(z), NAMES), tight, COSTS, LUTS, 1):
         assert size(found.expr) == found.size <= 12
         assert found.cycles <= 2
         assert calls_inside(found.expr, "sin", 0) <= 1
@@ -113,10 +115,10 @@ def calls_inside(expr: Expr, name: str, above: int) -> int:
 
 def test_no_value_leaves_the_reach() -> None:
     z = inputs() * 3
-    small = replace(CONFIG, reach=14.0, functions=())
-    for found in search(z, target(z), NAMES, small, COSTS, LUTS, 1):
+    small = replace(CONFIG, precision=Fixed(14, 4), functions=())
+    for found in search(Sample(z, target(z), NAMES), small, COSTS, LUTS, 1):
         for term in products(found.expr):
-            assert np.abs(evaluate(term, columns(z), {})).max() <= 14.0
+            assert np.abs(evaluate(term, columns(z), {})).max() <= 8.0
 
 
 def products(expr: Expr) -> list[Expr]:
@@ -134,18 +136,18 @@ def products(expr: Expr) -> list[Expr]:
 )
 def test_unusable_data_is_refused(z: np.ndarray, y: np.ndarray) -> None:
     with pytest.raises(DataError):
-        search(z, y, NAMES, CONFIG, COSTS, LUTS, 1)
+        search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, 1)
 
 
 def test_limits_that_nothing_fits_are_refused() -> None:
     z = inputs()
     with pytest.raises(DataError, match="max_size"):
-        search(z, target(z), NAMES, replace(CONFIG, max_size=3), COSTS, LUTS, 1)
+        search(Sample(z, target(z), NAMES), replace(CONFIG, max_size=3), COSTS, LUTS, 1)
 
 
 def test_a_target_that_does_not_vary_gives_an_offset() -> None:
     z = inputs(200)
-    front = search(z, np.full(200, -1.0), NAMES, CONFIG, COSTS, LUTS, 1)
+    front = search(Sample(z, np.full(200, -1.0), NAMES), CONFIG, COSTS, LUTS, 1)
     assert front[-1].loss < 1e-6
 
 

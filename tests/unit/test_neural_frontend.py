@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nacsr.data.events import Events
 from nacsr.data.words import derive_features, fit_scaling, to_words
 from nacsr.errors import GraphError, SpecError
 from nacsr.fixed import Fixed
@@ -34,10 +35,8 @@ def problem():
         features=features,
         classes=("none", "one", "both"),
         scaling=fit_scaling(words[:600], features),
-        train_words=words[:600],
-        train_labels=y[:600],
-        validation_words=words[600:],
-        validation_labels=y[600:],
+        train=Events(words[:600], y[:600]),
+        validation=Events(words[600:], y[600:]),
         target="vu13p",
         clock_mhz=200.0,
         precision=Fixed(16, 6),
@@ -127,9 +126,9 @@ def test_finalists_are_designs_with_a_parent_on_the_front(problem, batches):
         assert found.candidate.genotype["training"] == "brevitas"
         assert set(found.candidate.parents) <= parents
         assert len(found.candidate.parents) == 1
-        raw = scores(found.graph, problem.features, problem.validation_words)
+        raw = scores(found.graph, problem.features, problem.validation.words)
         value = {m.metric: m for m in found.measurements}
-        assert value["accuracy"].value == accuracy(raw, problem.validation_labels)[0]
+        assert value["accuracy"].value == accuracy(raw, problem.validation.y)[0]
         assert (value["accuracy"].method, value["accuracy"].stage) == ("interpreter", "validation")
         assert (value["luts"].method, value["luts"].stage) == ("analytic", "csynth")
         assert {m.digest for m in found.measurements} == {found.graph.digest}
@@ -139,7 +138,7 @@ def test_networks_learn(problem, batches):
     short = batches[-1][0][0]
     job = replace(short, payload={**short.payload, "steps": 600})
     outcome = NeuralFrontend.run(job, problem)
-    largest = np.bincount(problem.validation_labels).max() / len(problem.validation_labels)
+    largest = np.bincount(problem.validation.y).max() / len(problem.validation.y)
     assert largest < 0.55
     assert 1 - outcome.result["objectives"][0] > 0.8
 

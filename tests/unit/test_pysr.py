@@ -22,8 +22,9 @@ from nacsr.cost import operator_costs
 from nacsr.errors import DataError, ToolError
 from nacsr.fixed import Fixed, Rounding
 from nacsr.frontends.symbolic import pysr
-from nacsr.frontends.symbolic.engine import Config, search
+from nacsr.frontends.symbolic.engine import search
 from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate
+from nacsr.frontends.symbolic.request import Config, Sample
 from nacsr.luts import LutFunc, lut_functions
 
 LUTS = lut_functions()
@@ -36,7 +37,7 @@ CONFIG = Config(
     max_size=12,
     max_cycles=8,
     period_ns=4.375,
-    reach=32.0,
+    precision=Fixed(16, 6),
     dsp_luts=100.0,
 )
 NAMES = ("x1", "mass", "x0")  # names that PySR's own numbering must not be mixed up with
@@ -125,7 +126,7 @@ def events(rows: int = 80) -> tuple[np.ndarray, np.ndarray]:
 def test_contract_with_the_real_pysr(fake_julia):
     """The real ``fit`` validates every option and reaches one ``Options`` call with them."""
     z, y = events()
-    front = pysr.search(z, y, NAMES, CONFIG, COSTS, LUTS, seed=2**40 + 7)
+    front = pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=2**40 + 7)
     record = json.loads(fake_julia.read_text())
     given = record["options"]
     assert given["operators"] == [
@@ -171,14 +172,14 @@ def test_nothing_fits(monkeypatch):
     monkeypatch.setattr(pysr, "_python", run)
     z, y = events()
     with pytest.raises(DataError, match="no expression that PySR found fits"):
-        pysr.search(z, y, NAMES, CONFIG, COSTS, LUTS, seed=1)
+        pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
 
 
 def test_failure_inside_pysr_is_one_line(fake_julia, monkeypatch):
     monkeypatch.setenv("FAKE_RECORD", "/no/such/folder/record.json")
     z, y = events()
     with pytest.raises(ToolError, match=r"PySR failed \(FileNotFoundError.*engine: embedded"):
-        pysr.search(z, y, NAMES, CONFIG, COSTS, LUTS, seed=1)
+        pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
 
 
 def test_julia_version(fake_julia):
@@ -189,7 +190,7 @@ def test_without_julia(monkeypatch, tmp_path):
     (tmp_path / "juliacall.py").write_text("raise Exception('could not find Julia')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     z, y = events()
-    for ask in (pysr.julia, lambda: pysr.search(z, y, NAMES, CONFIG, COSTS, LUTS, seed=1)):
+    for ask in (pysr.julia, lambda: pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)):
         with pytest.raises(ToolError) as caught:
             ask()
         message = str(caught.value)
@@ -207,7 +208,7 @@ def test_pysr_stays_out_of_the_main_process():
 
 
 def test_options_without_functions_and_small_sizes():
-    config = Config(100, 50, ("add", "mul"), (), 3, 8, 4.375, 32.0, 100.0)
+    config = replace(CONFIG, operators=("add", "mul"), functions=(), max_size=3)
     given = pysr.options(config, COSTS, LUTS, seed=0)
     assert given["operators"] == {2: ["+", "*"]}
     assert given["nested_constraints"] is None
@@ -283,7 +284,7 @@ def test_price_is_that_of_the_embedded_engine():
     """Both engines' formulas compete on one front, so both must be priced alike."""
     z, y = events(200)
     config = replace(CONFIG, evaluations=1_500, rows=200, max_size=20)
-    front = search(z, y, NAMES, config, COSTS, LUTS, seed=1)
+    front = search(Sample(z, y, NAMES), config, COSTS, LUTS, seed=1)
     assert len(front) > 5
     for s in front:
         assert pysr.price(s.expr, COSTS, config.period_ns) == (s.cycles, s.luts, s.dsps)
@@ -299,6 +300,6 @@ def test_end_to_end():
     rng = np.random.default_rng(0)
     z = rng.normal(size=(200, 3))
     y = z[:, 0] * z[:, 2]
-    once, again = (pysr.search(z, y, NAMES, CONFIG, COSTS, LUTS, seed=1) for _ in range(2))
+    once, again = (pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1) for _ in range(2))
     assert once == again
     assert once[-1].loss < 0.01

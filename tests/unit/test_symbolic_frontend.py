@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nacsr.data.events import Events
 from nacsr.data.words import derive_features, fit_scaling, to_words
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
@@ -41,10 +42,8 @@ def make_problem(
         features=features,
         classes=classes,
         scaling=fit_scaling(words[:train], features),
-        train_words=words[:train],
-        train_labels=labels[:train],
-        validation_words=words[train:],
-        validation_labels=labels[train:],
+        train=Events(words[:train], labels[:train]),
+        validation=Events(words[train:], labels[train:]),
         target="vu13p",
         clock_mhz=200.0,
         precision=Fixed(16, 6),
@@ -119,8 +118,8 @@ def test_the_genotype_rebuilds_the_measured_design(
         precision = Fixed.parse(genotype["precision"])
         graph = verify(lower(sums, problem.features, problem.scaling, precision, luts))
         assert graph == found.graph
-        guess = scores(graph, problem.features, problem.validation_words).argmax(axis=1)
-        accuracy = float(np.mean(guess == problem.validation_labels))
+        guess = scores(graph, problem.features, problem.validation.words).argmax(axis=1)
+        accuracy = float(np.mean(guess == problem.validation.y))
         assert accuracy == metrics(found)["accuracy"]
         assert all(m.digest == graph.digest for m in found.measurements)
 
@@ -166,16 +165,16 @@ def test_terms_of_a_sum() -> None:
 
 def test_calibration_fits_one_scale_with_cheap_weights(problem: Problem) -> None:
     luts = lut_functions()
-    values = problem.train_values()
+    values = problem.values(problem.train)
     columns = dict(zip(NAMES, values.T, strict=True))
     texts = {"left": "9 + 0.01*(a*b)", "middle": "3*c - 5", "right": "(-0.5)*(a*b) + 0.1*d"}
     start = {c: parse(t, NAMES, luts) for c, t in texts.items()}
-    exact = calibrate(start, columns, problem.train_labels, luts, 2.0**-10, snap=False)
-    cheap = calibrate(start, columns, problem.train_labels, luts, 2.0**-10)
+    exact = calibrate(start, columns, problem.train.y, luts, 2.0**-10, snap=False)
+    cheap = calibrate(start, columns, problem.train.y, luts, 2.0**-10)
 
     def accuracy(sums: dict[str, Any]) -> float:
         table = np.stack([evaluate(e, columns, luts) for e in sums.values()], axis=1)
-        return float(np.mean(table.argmax(axis=1) == problem.train_labels))
+        return float(np.mean(table.argmax(axis=1) == problem.train.y))
 
     assert accuracy(start) < 0.5
     assert accuracy(exact) > 0.9

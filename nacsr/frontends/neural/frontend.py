@@ -182,7 +182,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _rows(problem: Problem) -> Rows:
-    return Rows.of(problem.train_values(), problem.train_labels, len(problem.classes))
+    return Rows.of(problem.values(problem.train), problem.train.y, len(problem.classes))
 
 
 def _steps(job: Job, events: int) -> tuple[int, int]:
@@ -213,9 +213,9 @@ def _final(mlp: Mlp, problem: Problem, job: Job) -> Graph:
 
 
 def _check(graph: Graph, module: nn.Sequential, problem: Problem) -> None:
-    raw = scores(graph, problem.features, problem.validation_words[:CHECKED])
+    raw = scores(graph, problem.features, problem.validation.words[:CHECKED])
     ours = graph.ops[graph.outputs[0][1]].type.to_float(raw)
-    theirs = qat.outputs(module, problem.validation_values()[:CHECKED])
+    theirs = qat.outputs(module, problem.values(problem.validation)[:CHECKED])
     wrong = int((ours != theirs).sum())
     if wrong:
         msg = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,15 @@ from nacsr.errors import DataError, NacsrError, SpecError, unknown
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
 from nacsr.frontends.judge import measure
-from nacsr.frontends.symbolic import pysr
 from nacsr.frontends.symbolic.assemble import Limits, Pool, assemble, expressions, make_pool
 from nacsr.frontends.symbolic.calibrate import calibrate, terms
-from nacsr.frontends.symbolic.engine import Config, Scored, search
 from nacsr.frontends.symbolic.engine.hardware import Hardware
 from nacsr.frontends.symbolic.engine.trees import Grammar
+from nacsr.frontends.symbolic.engines import ENGINES
 from nacsr.frontends.symbolic.expr import OPERATORS, Expr, Var
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.request import Config, Sample, Scored
 from nacsr.frontends.symbolic.show import to_text
 from nacsr.luts import LutFunc
 from nacsr.spec import Budget, ExpressionSpec
@@ -73,7 +73,6 @@ class SymbolicFrontend:
             self._next = [self._assembly(list(dict.fromkeys(found)))] if found else []
 
     def _searches(self) -> list[Job]:
-        kind = "pysr" if self.spec.engine == "pysr" else "search"
         jobs = []
         for restart in range(self.budget.restarts):
             for index, name in enumerate(self.problem.classes):
@@ -84,11 +83,12 @@ class SymbolicFrontend:
                     "evaluations": self.budget.evaluations,
                     "rows": self.budget.rows,
                 }
-                jobs.append(Job(FAMILY, kind, payload, label=f"class {name}"))
+                jobs.append(Job(FAMILY, "search", payload, label=f"class {name}"))
         return jobs
 
     def _common(self) -> dict[str, Any]:
         return {
+            "engine": self.spec.engine,
             "operators": list(self.spec.operators),
             "functions": list(self.spec.functions),
             "max_size": self.spec.max_size,
@@ -115,7 +115,7 @@ class SymbolicFrontend:
             return _assemble(job.payload, problem)
         if job.kind == "tagger":
             return _measure(job.payload, problem)
-        return _search(job.payload, problem, pysr.search if job.kind == "pysr" else search)
+        return _search(job.payload, problem)
 
 
 def _names(problem: Problem) -> list[str]:
@@ -153,7 +153,7 @@ def _dsp_luts(problem: Problem) -> float:
     return chip.luts / chip.dsps
 
 
-def _search(p: Mapping[str, Any], problem: Problem, engine: Callable[..., list[Scored]]) -> Outcome:
+def _search(p: Mapping[str, Any], problem: Problem) -> Outcome:
     """One expression front, for one class against the rest."""
     precision, luts = Fixed.parse(p["precision"]), problem.luts
     config = Config(
@@ -164,14 +164,14 @@ def _search(p: Mapping[str, Any], problem: Problem, engine: Callable[..., list[S
         max_size=p["max_size"],
         max_cycles=p["max_cycles"],
         period_ns=period_ns(problem.clock_mhz),
-        reach=precision.max,
+        precision=precision,
         dsp_luts=_dsp_luts(problem),
     )
-    y = np.where(problem.train_labels == p["class"], 1.0, -1.0)
+    y = np.where(problem.train.y == p["class"], 1.0, -1.0)
     costs = _costs(problem, precision, luts)
-    z = problem.train_values()
+    sample = Sample(problem.values(problem.train), y, problem.names)
     try:
-        front = engine(z, y, _names(problem), config, costs, luts, p["seed"])
+        front = ENGINES[p["engine"]](sample, config, costs, luts, p["seed"])
     except DataError as error:  # the other classes and families go on
         name = problem.classes[p["class"]]
         genotype = {"class": name, "training": "search"}
@@ -192,8 +192,8 @@ def _record(scored: Scored) -> dict[str, Any]:
 
 def _assemble(p: Mapping[str, Any], problem: Problem) -> Outcome:
     """Classifiers of all sizes, from the terms of every expression found."""
-    step = max(len(problem.train_labels) // ASSEMBLY_ROWS, 1)
-    labels = problem.train_labels[::step]
+    step = max(len(problem.train.y) // ASSEMBLY_ROWS, 1)
+    labels = problem.train.y[::step]
     limits = Limits(p["max_size"], p["max_cycles"], _dsp_luts(problem))
     pool = _pool(p, problem, step)
     taggers: list[dict[str, Any]] = []
@@ -226,7 +226,7 @@ def _ladder(low: int, high: int, rungs: int) -> list[int]:
 
 
 def _columns(problem: Problem, step: int = 1) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    values = problem.train_values()[::step]
+    values = problem.values(problem.train)[::step]
     return dict(zip(_names(problem), values.T, strict=True))
 
 
@@ -240,7 +240,7 @@ def _measure(p: Mapping[str, Any], problem: Problem) -> Outcome:
     try:
         sums = {c: parse(t, _names(problem), luts) for c, t in p["expressions"].items()}
         columns = _columns(problem)
-        sums = calibrate(sums, columns, problem.train_labels, luts, precision.lsb)
+        sums = calibrate(sums, columns, problem.train.y, luts, precision.lsb)
         candidate = _candidate(p, sums)
         graph = lower(sums, problem.features, problem.scaling, precision, luts)
         measured = measure(graph, problem, FLOW)

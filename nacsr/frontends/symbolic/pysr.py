@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nacsr.cost import OperatorCost
 from nacsr.errors import DataError, FixedError, ToolError
 from nacsr.fixed import Rounding
-from nacsr.frontends.symbolic.engine import Config, Scored
 from nacsr.frontends.symbolic.engine.hardware import chain, is_power_of_two
 from nacsr.frontends.symbolic.engine.selection import ranks
 from nacsr.frontends.symbolic.expr import (
@@ -44,6 +42,7 @@ from nacsr.frontends.symbolic.expr import (
 )
 from nacsr.frontends.symbolic.hall import parse_hall
 from nacsr.frontends.symbolic.pysr_worker import NO_JULIA
+from nacsr.frontends.symbolic.request import Config, Sample, Scored
 from nacsr.luts import LutFunc
 
 WORKER = "nacsr.frontends.symbolic.pysr_worker"
@@ -91,39 +90,31 @@ def _no_julia(output: str) -> str:
 
 
 def search(
-    z: NDArray[np.float64],
-    y: NDArray[np.float64],
-    names: Sequence[str],
+    sample: Sample,
     config: Config,
     costs: Mapping[str, OperatorCost],
     luts: Mapping[str, LutFunc],
     seed: int,
+    folder: Path | None = None,
 ) -> list[Scored]:
-    """Regress ``y`` on the columns of ``z`` with PySR; arguments as the embedded ``search``.
+    """PySR; see ``request.Engine``. Evaluations are of whole expressions, as PySR counts.
 
-    PySR runs serially and seeded, on ``config.rows`` rows drawn by the seed. It ends after
-    ``config.evaluations`` of its own evaluations, which are of whole expressions.
-
-    Returns:
-        The Pareto front on (loss, cycles, area), scored on all rows, by falling loss.
-
-    Raises:
-        ToolError: if Julia is missing, or PySR fails.
-        DataError: if nothing that it found fits ``max_cycles`` and ``max_size``.
+    It runs serially and seeded, on ``config.rows`` rows drawn by the seed.
     """
+    z, y, names = sample.z, sample.y, sample.names
     rows = np.sort(np.random.default_rng(seed).permutation(len(y))[: config.rows])
     with tempfile.TemporaryDirectory(prefix="nacsr-pysr-") as place:
-        folder = Path(place)
+        work = Path(place)
         request = {
             "options": options(config, costs, luts, seed),
             "functions": [PREFIX + name for name in config.functions],
         }
-        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        np.savez(folder / "data.npz", z=z[rows], y=y[rows])
+        (work / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        np.savez(work / "data.npz", z=z[rows], y=y[rows])
         done = _python(["-m", WORKER, place], None, fetch=True)
         if done.returncode == NO_JULIA:
             raise ToolError(_no_julia(done.stderr))
-        hall = folder / "run" / "hall_of_fame.csv"
+        hall = work / "run" / "hall_of_fame.csv"
         if done.returncode or not hall.is_file():
             msg = f"PySR failed ({_last_line(done.stderr)}); mend that, or use engine: embedded"
             raise ToolError(msg)
@@ -196,7 +187,7 @@ def _score(
     """Loss on all rows and cost; the loss is infinite where a value goes beyond the reach."""
     try:
         values = [evaluate(node, columns, luts) for node, _ in walk(expr)]
-        inside = all(bool((np.abs(v) <= config.reach).all()) for v in values)
+        inside = all(bool((np.abs(v) <= config.precision.max).all()) for v in values)
     except FixedError:
         inside = False
     loss = float(np.mean((values[0] - y) ** 2)) if inside else math.inf

@@ -1,5 +1,5 @@
 """The embedded symbolic regression engine: numpy, seeded, counted in evaluations."""
 
-from nacsr.frontends.symbolic.engine.search import Config, Scored, search
+from nacsr.frontends.symbolic.engine.search import search
 
-__all__ = ["Config", "Scored", "search"]
+__all__ = ["search"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,100 +18,40 @@ from nacsr.frontends.symbolic.engine.tables import on_float32
 from nacsr.frontends.symbolic.engine.trees import Grammar
 from nacsr.frontends.symbolic.engine.variation import Library, Variation
 from nacsr.frontends.symbolic.expr import Call, Expr, Num
+from nacsr.frontends.symbolic.request import Config, Sample, Scored
 from nacsr.luts import LutFunc
 
 REFINE = 0.1  # share of children with inner constants that get a Levenberg-Marquardt step
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What one search may use.
-
-    Attributes:
-        evaluations: budget: sums of terms fitted, library terms and derivatives computed.
-        rows: size of the random subset of rows that the search works on.
-        operators: operators, keys of ``OPERATORS`` that take no division.
-        functions: names of LUT functions.
-        max_size: nodes of a whole expression.
-        max_cycles: clock cycles of a whole expression.
-        period_ns: usable part of a clock period.
-        reach: magnitude that no intermediate value may exceed on the training rows.
-        dsp_luts: LUTs that one DSP counts as; the chip's own ratio of both makes a share of
-            the chip cost the same in either currency.
-        max_depth: levels of one term.
-        population: individuals kept.
-    """
-
-    evaluations: int
-    rows: int
-    operators: tuple[str, ...]
-    functions: tuple[str, ...]
-    max_size: int
-    max_cycles: int
-    period_ns: float
-    reach: float
-    dsp_luts: float
-    max_depth: int = 5
-    population: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """An expression of the final front: mean squared error on all rows, cost, nodes."""
-
-    expr: Expr
-    loss: float
-    cycles: int
-    luts: float
-    dsps: float
-    size: int
-
-
 def search(
-    z: NDArray[np.float64],
-    y: NDArray[np.float64],
-    names: Sequence[str],
+    sample: Sample,
     config: Config,
     costs: Mapping[str, OperatorCost],
     luts: Mapping[str, LutFunc],
     seed: int,
+    folder: Path | None = None,
 ) -> list[Scored]:
-    """Regress ``y`` on the columns of ``z``.
-
-    Args:
-        z: inputs, shape (rows, inputs), standardised.
-        y: target, shape (rows,).
-        names: one name an input.
-        costs: delay and area of every operator (``nacsr.cost.operators``).
-        luts: the LUT functions; the search runs on their tables.
-        seed: decides everything that is random.
-
-    Returns:
-        The Pareto front on (loss, cycles, area), scored on all rows, by falling loss.
-
-    Raises:
-        DataError: if the shapes do not match, or no input varies.
+    """The embedded engine; see ``request.Engine``. Evaluations are sums of terms fitted,
+    library terms and derivatives computed.
     """
-    if z.ndim != 2 or y.shape != z.shape[:1] or z.shape[1] != len(names) or not len(y):
-        msg = f"expected z (rows, {len(names)}) and y (rows,), not {z.shape} and {y.shape}"
-        raise DataError(msg)
     rng = np.random.default_rng(seed)
     grammar = Grammar(
-        z.shape[1], config.operators, config.functions, config.max_size, config.max_depth
+        len(sample.names), config.operators, config.functions, config.max_size, config.max_depth
     )
     hardware = Hardware(grammar, costs, config.period_ns)
     functions = {f: on_float32(luts[f]) for f in config.functions}
 
-    def evaluator(rows: NDArray[np.int64] | slice) -> Evaluator:
-        inputs = np.ascontiguousarray(z[rows].T, dtype=np.float32)
-        return Evaluator(grammar, hardware, inputs, y[rows], functions, config.reach)
+    def evaluator(part: Sample) -> Evaluator:
+        inputs = np.ascontiguousarray(part.z.T, dtype=np.float32)
+        return Evaluator(grammar, hardware, inputs, part.y, functions, config.precision.max)
 
-    sample = np.sort(rng.permutation(len(y))[: config.rows])
-    front = _evolve(evaluator(sample), config, rng)
-    full = evaluator(slice(None))
+    rows = np.sort(rng.permutation(len(sample.y))[: config.rows])
+    front = _evolve(evaluator(sample.take(rows)), config, rng)
+    full = evaluator(sample)
     rescored = [full.assess(i.terms) for i in front]
     legal = _front([i for i in rescored if i is not None], config)
-    return [_export(i, full, names) for i in legal]
+    return [_export(i, full, sample.names) for i in legal]
 
 
 LIBRARY = 4_000  # simple terms at most: their columns stay in memory

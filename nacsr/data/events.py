@@ -1,0 +1,35 @@
+"""Events as a design sees them: raw words, what is to be predicted, and how much each counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.fixed import Raw
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """Some events.
+
+    Attributes:
+        words: raw input words, int64 of shape (events, features).
+        y: class indices, int64 of shape (events,); targets, float64, of a regression.
+        weights: how much each event counts, float64 of shape (events,), with a mean of about
+            one; None: all the same.
+    """
+
+    words: Raw
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: slice | NDArray[np.int64]) -> Events:
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Events(self.words[rows], self.y[rows], weights)

@@ -1,0 +1,13 @@
+"""The engines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nacsr.frontends.symbolic import engine, pysr
+from nacsr.frontends.symbolic.request import Engine
+
+ENGINES: Mapping[str, Engine] = {
+    "embedded": engine.search,
+    "pysr": pysr.search,
+}

@@ -1,0 +1,23 @@
+"""The study file: its sections, its budgets, and reading it."""
+
+from nacsr.spec.budget import BUDGETS, Budget, BudgetName
+from nacsr.spec.document import ConstraintSpec, StudySpec, load_spec
+from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
+from nacsr.spec.families import ExpressionSpec, FamiliesSpec, NetworkSpec
+from nacsr.spec.reading import read_yaml
+
+__all__ = [
+    "BUDGETS",
+    "Budget",
+    "BudgetName",
+    "ConstraintSpec",
+    "DatasetSpec",
+    "ExpressionSpec",
+    "FamiliesSpec",
+    "InputSpec",
+    "NetworkSpec",
+    "SplitSpec",
+    "StudySpec",
+    "load_spec",
+    "read_yaml",
+]

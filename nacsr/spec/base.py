@@ -1,0 +1,46 @@
+"""What the parts of a study file share: strictness, and values that are checked in many places."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nacsr.errors import FixedError
+from nacsr.fixed import Fixed
+
+T = TypeVar("T")
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every part of a study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def parsed(text: str, prefix: str = "") -> Fixed:
+    """A fixed-point type; its error becomes a ValueError, which pydantic collects."""
+    try:
+        return Fixed.parse(text)
+    except FixedError as error:
+        msg = f"{prefix}{error}"
+        raise ValueError(msg) from None
+
+
+def working(text: str) -> str:
+    """A working precision, written in full: signed and without modes."""
+    given = parsed(text)
+    if given != Fixed(given.width, given.integer):
+        msg = f"must be signed and without modes, such as fixed<16,6>, not {text}"
+        raise ValueError(msg)
+    return str(given)
+
+
+def some(value: tuple[T, ...]) -> tuple[T, ...]:
+    """A list of choices with one at least."""
+    if not value:
+        msg = "give at least one choice"
+        raise ValueError(msg)
+    return value

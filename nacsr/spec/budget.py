@@ -1,0 +1,43 @@
+"""Budgets: how much work a study does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+BudgetName = Literal["quick", "default", "thorough"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much work a study does. Counts, never seconds, so that a seed reproduces.
+
+    Attributes:
+        evaluations: expression evaluations of one engine run.
+        restarts: engine runs a class.
+        rows: training rows an engine run works on.
+        taggers: expression taggers lowered and measured at the end.
+        population: networks a generation.
+        generations: generations of the network search.
+        search_steps: optimiser steps of the short training.
+        finalists: networks trained again with Brevitas.
+        final_steps: optimiser steps of that training.
+    """
+
+    evaluations: int
+    restarts: int
+    rows: int
+    taggers: int
+    population: int
+    generations: int
+    search_steps: int
+    finalists: int
+    final_steps: int
+
+
+BUDGETS: Mapping[str, Budget] = {
+    "quick": Budget(2_000, 1, 1_500, 4, 6, 2, 150, 2, 800),
+    "default": Budget(20_000, 1, 5_000, 18, 16, 6, 400, 8, 3_000),
+    "thorough": Budget(200_000, 3, 10_000, 24, 24, 20, 600, 12, 12_000),
+}
