@@ -288,7 +288,7 @@ class Archive:
         stage: str = "csynth",
         limits: Mapping[str, float] | None = None,
     ) -> list[Entry]:
-        """The designs that no other design dominates, most accurate first.
+        """The designs that no other design dominates, best in the first objective first.
 
         Hardware metrics are compared within one method and stage only; physics metrics are
         the bit-true ones of the validation events. A design that lacks one of them, failed,

@@ -117,7 +117,7 @@ def _checked(
 
 
 def measure_test(front: Sequence[Entry], archive: Archive, prepared: Prepared) -> None:
-    """Read the test events once, for the final front: accuracy and AUCs with their errors."""
+    """Read the test events once, for the final front: metrics of the task with their errors."""
     for entry in front:
         key = f"test {entry.id}"
         if archive.outcome(key) is None:

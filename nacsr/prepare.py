@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nacsr.data.dataset import Dataset
 from nacsr.data.events import Events
@@ -25,6 +26,7 @@ from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.base import Problem
 from nacsr.luts import LutFunc, lut_functions, refitted
 from nacsr.spec import StudySpec
+from nacsr.teacher import taught
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +48,15 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
     """Split once by seed, choose word types and scaling on training events only.
 
     Raises:
-        SpecError: if ``inputs.types`` names a feature that is not there.
+        SpecError: if ``inputs.types`` names a feature that is not there, or the events are for
+            another task.
     """
+    if dataset.task != spec.dataset.task:
+        msg = (
+            f"dataset.task: the study is a {spec.dataset.task}, its events are for a "
+            f"{dataset.task}; give both the same task"
+        )
+        raise SpecError(msg)
     parts = split(dataset, spec.split, spec.seed)
     x, precision = dataset.x, Fixed.parse(spec.precision)
     if spec.inputs.scaling == "external":
@@ -82,8 +91,18 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         digest=_digest(dataset, parts.digest, features, scaling, own),
         task=dataset.task,
         luts={**lut_functions(), **own},
+        teacher=_teacher(spec, dataset, x[parts.train]),
     )
     return Prepared(problem, events.take(parts.test), out)
+
+
+def _teacher(
+    spec: StudySpec, dataset: Dataset, x: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    family = spec.families.expression
+    if family is None or family.target is None:
+        return None
+    return taught(family.target, dataset, x, spec.inputs.scaling)
 
 
 def _given_types(derived: tuple[Feature, ...], given: Mapping[str, str]) -> tuple[Feature, ...]:

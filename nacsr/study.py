@@ -149,7 +149,7 @@ class Study:
             observer: told of progress.
 
         Returns:
-            The front, most accurate design first.
+            The front, best in the first objective first.
         """
         gxx.version()  # a missing compiler is better known before the search than after it
         with _alone(self.out):
@@ -173,9 +173,9 @@ class Study:
 
     def expected_jobs(self) -> dict[str, int]:
         """Jobs a family at most, for a progress display."""
-        b, classes = BUDGETS[self.spec.budget], len(self.prepared.problem.classes)
+        b, outputs = BUDGETS[self.spec.budget], len(self.prepared.problem.outputs)
         return {
-            "expression": classes * b.restarts + 1 + b.taggers,
+            "expression": outputs * b.restarts + 1 + b.taggers,
             "network": b.population * b.generations + b.finalists,
         }
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nacsr.cli import build, info, inspect, search
+from nacsr.cli import build, complexities, info, inspect, search, sweep
 from nacsr.errors import NacsrError
 from nacsr.measure import tool_name
 
@@ -41,9 +41,11 @@ def _options(
 app.command()(search.run)
 app.command()(inspect.front)
 app.command()(inspect.show)
+app.command()(sweep.sweep)
 app.command()(build.compile)
 app.command()(build.verify)
 app.command()(build.cost)
+app.command()(complexities.complexities)
 app.command()(info.luts)
 app.command()(info.targets)
 app.command()(info.doctor)

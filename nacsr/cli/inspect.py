@@ -10,8 +10,9 @@ import typer
 from nacsr.cli.options import Json, Precision, print_json
 
 if TYPE_CHECKING:
-    from nacsr.archive import Entry
+    from nacsr.archive import Archive, Entry
     from nacsr.design import Design
+    from nacsr.report.formulas import Formula
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 
@@ -68,6 +69,9 @@ def show(
         str | None, typer.Argument(help="A candidate's id, or its beginning, in a run folder.")
     ] = None,
     ir: Annotated[bool, typer.Option("--ir", help="Print the design's IR as text.")] = False,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print an expression design's formulas as LaTeX.")
+    ] = False,
     svg: Annotated[
         Path | None,
         typer.Option(help="Draw the design's IR, coloured by its LUTs (.svg, .png or .pdf)."),
@@ -78,23 +82,46 @@ def show(
     """Everything recorded about one candidate, or the IR of any design, as text or picture.
 
     Example: nacsr show runs/jets 3fa2 --ir
+    Example: nacsr show runs/jets 3fa2 --latex
     Example: nacsr show "0.3*x0*sin(2*x1) - 0.8" --svg formula.svg
     """
     from nacsr.archive import Archive
+    from nacsr.errors import SpecError
 
     if id is None:
+        if latex:
+            msg = "--latex prints the formulas of a design of a run; give RUN and ID"
+            raise SpecError(msg)
         _show_design(source, precision, svg, json)
         return
     with Archive(Path(source)) as archive:
         entry = archive.entry(id)
+        formula = _formula(archive, entry)
     if svg is not None:
         from nacsr.compiler import from_run
 
         _draw(from_run(Path(source), entry.id), svg)
+    elif latex and not json:
+        if formula is None:
+            msg = f"{entry.id} has no formulas that can be read here; choose another design"
+            raise SpecError(msg)
+        typer.echo(formula.latex())
     elif ir and not json:
         typer.echo(str(entry.graph))
     else:
-        _show_entry(entry, ir, json)
+        _show_entry(entry, formula, ir, json)
+
+
+def _formula(archive: Archive, entry: Entry) -> Formula | None:
+    """The design's formulas for people, if it has any."""
+    from nacsr.compiler import setting_of
+    from nacsr.report.formulas import described
+    from nacsr.study import stored_spec
+
+    if "expressions" not in entry.candidate.genotype:
+        return None
+    names = [f.name for f in setting_of(archive).features]
+    return described([entry], stored_spec(archive), names).get(entry.id)
 
 
 def _show_design(source: str, precision: str, svg: Path | None, json: bool) -> None:
@@ -122,23 +149,30 @@ def _draw(design: Design, out: Path) -> None:
     typer.echo(f"Picture of {design.title}: {draw(graph, cost, out, design.title)}")
 
 
-def _show_entry(entry: Entry, ir: bool, json: bool) -> None:
+def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> None:
     from dataclasses import asdict
+
+    from nacsr.report.formulas import words
 
     measurements = [m.to_dict() for m in entry.measurements]
     if json:
         record = {"id": entry.id, **asdict(entry.candidate), "measurements": measurements}
+        record |= {} if formula is None else {"formula": formula.to_dict()}
         print_json(record | ({"ir": entry.graph_text} if ir else {}))
         return
     candidate = entry.candidate
     typer.echo(f"{entry.id}  {candidate.family}  seed {candidate.seed}")
     typer.echo(candidate.title)
     for name, gene in candidate.genotype.items():
+        if name == "tables" and formula is not None:
+            continue  # hundreds of integers, which words() sums up
         if isinstance(gene, dict):
             for key, value in gene.items():
                 typer.echo(f"  {key} = {value}")
         else:
             typer.echo(f"  {name}: {gene}")
+    for line in words(formula) if formula is not None else ():
+        typer.echo(f"  {line}")
     if entry.failed:
         typer.echo(f"failed: {entry.failed}")
     for m in entry.measurements:

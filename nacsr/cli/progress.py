@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from nacsr.frontends.base import Job, Outcome
+from nacsr.measure import METRICS, QUALITY
 from nacsr.study import Study
 
 
@@ -30,6 +31,7 @@ class Progress:
         self._total: dict[str, int] = {}
         self._expected = study.expected_jobs()
         self._best: dict[str, float] = {}
+        self._metric = QUALITY[study.spec.dataset.task][0]
 
     def __enter__(self) -> Progress:
         self._bars.__enter__()
@@ -59,8 +61,10 @@ class Progress:
         task = self._tasks[job.family]
         for found in outcome.found:
             for m in found.measurements:
-                if m.metric == "accuracy":
-                    self._best[job.family] = max(self._best.get(job.family, 0.0), m.value)
-        best = self._best.get(job.family)
-        text = "" if best is None else f"best validation accuracy {best:.4f}"
+                if m.metric == self._metric and m.stage == "validation":
+                    best = self._best.get(job.family, m.value)
+                    better = max if METRICS[m.metric].maximise else min
+                    self._best[job.family] = better(best, m.value)
+        found_best = self._best.get(job.family)
+        text = "" if found_best is None else f"best validation {self._metric} {found_best:.4g}"
         self._bars.update(task, advance=1, best=text)

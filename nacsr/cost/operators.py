@@ -41,7 +41,9 @@ def operator_costs(
 
     Products include the cast back to the precision. ``div`` is a reciprocal table and a
     product, because the IR has no divider. ``const_mul`` is a constant with three or more
-    signed digits: constants of one digit are wires, of two digits one ``add``.
+    signed digits: constants of one digit are wires, of two digits one ``add``. ``cond`` and
+    ``select`` compare their condition with zero, which one that is a ``greater`` itself does
+    not need: then they are a ``mux``, and so is a product with a ``greater``.
 
     Raises:
         SpecError: for an unknown target or a clock that is not positive.
@@ -50,7 +52,8 @@ def operator_costs(
     period = schedule.period_ns(clock_mhz)
     w = precision.width
     adder = _Part(schedule.adder_ns(w), rules.adder_luts(w), 0)
-    pick = _Part(adder.delay_ns + schedule.MUX_NS, adder.luts + w, 0)
+    mux = _Part(schedule.MUX_NS, w, 0)
+    pick = adder.then(mux)
     product, table = _product(precision), _table(precision, period)
     rows = {
         "add": adder,
@@ -59,6 +62,10 @@ def operator_costs(
         "abs": pick,
         "min": pick,
         "max": pick,
+        "greater": adder,
+        "cond": pick,
+        "select": pick,
+        "mux": mux,
         "mul": product,
         "square": product,
         "cube": product.then(product),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nacsr.data.readers import Table, from_array, nearest, read_csv, read_npz
+from nacsr.data.readers import Table, Wanted, from_array, is_number, nearest, read_csv, read_npz
 from nacsr.errors import DataError, unknown
 
 SHIPPED: Mapping[str, str] = {"jets": "jets.npz"}
@@ -22,6 +22,11 @@ SHIPPED: Mapping[str, str] = {"jets": "jets.npz"}
 
 MIN_ROWS = 10
 """Fewest events of a class: each of three parts of the split must have some."""
+MIN_TARGETS = 30
+"""Fewest events of a regression."""
+TASKS = ("classification", "regression")
+WHOLE = 2**53
+"""Floats beyond are no exact integers, and so no labels."""
 
 
 class Choice(Protocol):
@@ -33,8 +38,18 @@ class Choice(Protocol):
         ...
 
     @property
+    def task(self) -> str:
+        """``classification`` or ``regression``."""
+        ...
+
+    @property
     def label(self) -> str | None:
-        """Column or array of labels."""
+        """Column or array of labels or targets."""
+        ...
+
+    @property
+    def weight(self) -> str | None:
+        """Column or array of event weights."""
         ...
 
     @property
@@ -75,7 +90,7 @@ def load(spec: Choice, base: Path | None = None) -> Dataset:
     """The dataset that a study names.
 
     Args:
-        spec: source, label and features.
+        spec: source, task, label, weight and features.
         base: folder that relative paths start from (the study file's), or the current one.
 
     Raises:
@@ -87,20 +102,21 @@ def load(spec: Choice, base: Path | None = None) -> Dataset:
     >>> jets.x.shape, jets.classes
     ((10000, 16), ('g', 'q', 'w', 'z', 't'))
     """
+    wanted = Wanted(spec.label, spec.weight, spec.features)
     if spec.source in SHIPPED:
         with files("nacsr.data").joinpath(SHIPPED[spec.source]).open("rb") as file:
-            return _checked(spec.source, read_npz(file, spec.source, spec.label, spec.features))
+            return _checked(spec.source, read_npz(file, spec.source, wanted), spec.task)
     path = _find(spec.source, base)
     try:
         if path.suffix.lower() == ".csv":
-            table = read_csv(path, spec.label, spec.features)
+            table = read_csv(path, wanted)
         else:
             with path.open("rb") as file:
-                table = read_npz(file, path.name, spec.label, spec.features)
+                table = read_npz(file, path.name, wanted)
     except OSError as error:
         msg = f"dataset {spec.source!r}: cannot be read ({error.strerror}); check its permissions"
         raise DataError(msg) from None
-    return _checked(path.stem, table)
+    return _checked(path.stem, table, spec.task)
 
 
 def from_arrays(
@@ -109,25 +125,42 @@ def from_arrays(
     features: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     name: str = "arrays",
+    *,
+    task: str = "classification",
+    weights: ArrayLike | None = None,
 ) -> Dataset:
     """A dataset from arrays in memory.
 
     Args:
         x: real values, shape (events, features).
-        y: integers or text, shape (events,); with ``classes``, indices into it.
+        y: integers or text, shape (events,); with ``classes``, indices into it. Real targets
+            of a regression.
         features: names of the columns, ``x0``, ``x1``, ... by default.
-        classes: names of the classes; by default the sorted distinct labels.
+        classes: names of the classes; by default the sorted distinct labels. Of a regression
+            the name of the target, ``y`` by default.
         name: short name, for reports and messages.
+        task: ``classification`` or ``regression``.
+        weights: how much each event counts, zero or positive, shape (events,).
 
     Raises:
         DataError: as ``load``.
     """
+    if task not in TASKS:
+        raise DataError(f"{name}: " + unknown("task", task, TASKS))
     try:
         values, labels = np.asarray(x), np.asarray(y)
     except ValueError:
         msg = f"{name}: rows of features differ in length; expected shape (events, features)"
         raise DataError(msg) from None
-    return _checked(name, from_array(name, values, labels, features, classes))
+    heavy = None if weights is None else np.asarray(weights)
+    label = "y"
+    if task == "regression" and classes is not None:
+        if len(classes) != 1:
+            msg = f"{name}: a regression has one target to name, got {', '.join(classes)}"
+            raise DataError(msg)
+        label = classes[0]
+    table = from_array(name, values, labels, features, classes=classes, weights=heavy, label=label)
+    return _checked(name, table, task)
 
 
 def _find(source: str, base: Path | None) -> Path:
@@ -150,34 +183,36 @@ def _find(source: str, base: Path | None) -> Path:
     return path
 
 
-def _checked(name: str, table: Table) -> Dataset:
+def _checked(name: str, table: Table, task: str) -> Dataset:
     """The dataset of a table that passes every check."""
     if not table.features or not len(table.x):
         what = "events" if table.features else "features"
         msg = f"{table.where}: has no {what}; expected one row an event, one column a feature"
         raise DataError(msg)
     _check_values(table)
-    y, classes = _encode(table)
-    _check_classes(table.where, y, classes)
     features = _formula_names(table)
-    names = json.dumps([features, classes]).encode()
-    contents = hashlib.sha256(names + table.x.tobytes() + y.tobytes())
-    about = table.about or f"{table.where}: {len(y)} events, origin not stated"
+    y: NDArray[Any]
+    classes: tuple[str, ...]
+    if task == "regression":
+        y, classes = _targets(table), (_target_name(table, features),)
+    else:
+        y, classes = _encode(table)
+        _check_classes(table.where, y, classes)
+    weights = _weights(table)
+    contents = hashlib.sha256(json.dumps([task, features, classes]).encode())
     x = table.x
-    x.setflags(write=False)
-    y.setflags(write=False)
-    return Dataset(name, x, y, features, classes, contents.hexdigest(), about)
+    for array in (x, y) if weights is None else (x, y, weights):
+        contents.update(array.tobytes())
+        array.setflags(write=False)
+    about = table.about or f"{table.where}: {len(y)} events, origin not stated"
+    return Dataset(name, x, y, features, classes, contents.hexdigest(), about, task, weights)
 
 
 def _formula_names(table: Table) -> tuple[str, ...]:
-    """Feature names that can stand in a formula: letters, digits and underscores."""
+    """Feature names that can stand in a formula."""
     names: dict[str, str] = {}
     for given in table.features:
-        plain = re.sub(r"\W+", "_", given).strip("_")
-        if not plain:
-            msg = f"{table.where}: feature name {given!r} has no letters or digits; rename it"
-            raise DataError(msg)
-        plain = f"x{plain}" if plain[0].isdecimal() else plain
+        plain = _formula_name(table.where, "feature", given)
         if plain in names:
             msg = (
                 f"{table.where}: features {names[plain]!r} and {given!r} are both {plain!r} in "
@@ -186,6 +221,23 @@ def _formula_names(table: Table) -> tuple[str, ...]:
             raise DataError(msg)
         names[plain] = given
     return tuple(names)
+
+
+def _formula_name(where: str, kind: str, given: str) -> str:
+    """Letters, digits and underscores of a name, not beginning with a digit."""
+    plain = re.sub(r"\W+", "_", given).strip("_")
+    if not plain:
+        msg = f"{where}: {kind} name {given!r} has no letters or digits; rename it"
+        raise DataError(msg)
+    return f"x{plain}" if plain[0].isdecimal() else plain
+
+
+def _target_name(table: Table, features: Sequence[str]) -> str:
+    """What a regression predicts, in formulas, apart from every feature."""
+    name = _formula_name(table.where, "target", table.label)
+    while name in features:
+        name += "_target"
+    return name
 
 
 def _check_values(table: Table) -> None:
@@ -207,6 +259,63 @@ def _check_values(table: Table) -> None:
             "leave it out with features: [...]"
         )
         raise DataError(msg)
+
+
+def _targets(table: Table) -> NDArray[np.float64]:
+    """Targets of a regression."""
+    where, label, labels = table.where, table.label, table.labels
+    if labels.dtype.kind not in "biuf":
+        strange = [row for row, value in enumerate(labels.tolist()) if not _is_real(value)]
+        if strange:  # one cell of text makes all of a column text: find that cell
+            row = min(strange, key=lambda r: is_number(str(labels[r])))
+            msg = (
+                f"{where}: row {row + 1}, target {label!r}: expected a number, got "
+                f"{str(labels[row])!r}; mend it, or set task: classification"
+            )
+            raise DataError(msg)
+    y = np.array(labels, dtype=np.float64)  # a copy: it will be frozen
+    _check_finite(where, f"target {label!r}", y)
+    if y.min() == y.max():
+        msg = f"{where}: target {label!r} is {y[0]:g} in every event; there is nothing to predict"
+        raise DataError(msg)
+    if len(y) < MIN_TARGETS:
+        msg = f"{where}: has {len(y)} events; a regression needs {MIN_TARGETS} or more"
+        raise DataError(msg)
+    return y
+
+
+def _is_real(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _check_finite(where: str, what: str, values: NDArray[np.float64]) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        msg = (
+            f"{where}: row {wrong[0] + 1}, {what} is {values[wrong[0]]}, the first of "
+            f"{len(wrong)} that are not finite; drop or fill them"
+        )
+        raise DataError(msg)
+
+
+def _weights(table: Table) -> NDArray[np.float64] | None:
+    """Event weights with a mean of one; None where all are the same."""
+    weights, where = table.weights, table.where
+    if weights is None:
+        return None
+    _check_finite(where, "weight", weights)
+    if weights.min() < 0:
+        row = int(np.argmax(weights < 0))
+        msg = (
+            f"{where}: row {row + 1}, weight is {weights[row]:g}; weights must be zero or "
+            "positive: drop the event, or fold it into others before"
+        )
+        raise DataError(msg)
+    if not weights.any():
+        msg = f"{where}: every weight is zero; leave the weight out, or choose another column"
+        raise DataError(msg)
+    shares = weights / weights.max()  # sums of huge weights would overflow
+    return None if shares.min() == 1 else shares / shares.mean()
 
 
 def _encode(table: Table) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -242,12 +351,15 @@ def _whole(table: Table) -> NDArray[Any]:
         return labels.astype(np.int64) if labels.dtype.kind != "U" else labels
     if labels.dtype.kind == "O" and all(isinstance(v, str) for v in labels):
         return labels.astype(str)
-    if labels.dtype.kind == "f" and bool((labels == np.rint(labels)).all()):
-        return labels.astype(np.int64)
-    row = int(np.argmax(labels != np.rint(labels))) if labels.dtype.kind == "f" else 0
+    row = 0
+    if labels.dtype.kind == "f":
+        whole = (labels == np.rint(labels)) & (np.abs(labels) < WHOLE)
+        if whole.all():
+            return labels.astype(np.int64)
+        row = int(np.argmin(whole))
     msg = (
         f"{table.where}: row {row + 1}: label {labels[row]!s} is no class; expected whole "
-        "numbers or text"
+        "numbers or text, or set task: regression to predict numbers"
     )
     raise DataError(msg)
 

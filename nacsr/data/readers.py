@@ -28,10 +28,12 @@ class Table:
     Attributes:
         where: name of the source, for messages.
         x: float64 values, shape (events, features).
-        labels: integers or text, shape (events,).
+        labels: class labels or targets as they were found, shape (events,).
         features: one name a column.
         classes: names of the classes 0, 1, ... where the file gives them.
         about: provenance, where the file gives it.
+        weights: finite or not, float64 of shape (events,), where there are weights.
+        label: name of what the labels are, where the file or the user gives one.
     """
 
     where: str
@@ -40,6 +42,23 @@ class Table:
     features: tuple[str, ...]
     classes: tuple[str, ...] | None = None
     about: str = ""
+    weights: NDArray[np.float64] | None = None
+    label: str = "y"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which parts of a file to read.
+
+    Attributes:
+        label: column or array of labels; None: the usual one.
+        weight: column or array of event weights; None: there are none.
+        features: names of the features to keep; None: all others.
+    """
+
+    label: str | None = None
+    weight: str | None = None
+    features: tuple[str, ...] | None = None
 
 
 def nearest(name: str, choices: Sequence[str]) -> str:
@@ -78,7 +97,7 @@ def select(where: str, names: Sequence[str], wanted: Sequence[str] | None) -> li
 # ---- npz
 
 
-def read_npz(file: IO[bytes], where: str, label: str | None, wanted: Sequence[str] | None) -> Table:
+def read_npz(file: IO[bytes], where: str, wanted: Wanted) -> Table:
     """Read ``features`` (or ``X``) and ``labels`` (or ``y``) of an ``.npz`` archive.
 
     Optional arrays: ``feature_names``, ``class_names``, ``provenance``.
@@ -86,8 +105,7 @@ def read_npz(file: IO[bytes], where: str, label: str | None, wanted: Sequence[st
     Args:
         file: the archive, open for reading bytes.
         where: its name, for messages.
-        label: name of the label array, found by its usual names if None.
-        wanted: names of the features to keep, all if None.
+        wanted: names of arrays and features.
 
     Raises:
         DataError: for anything but a whole archive with the arrays named above.
@@ -98,7 +116,7 @@ def read_npz(file: IO[bytes], where: str, label: str | None, wanted: Sequence[st
             msg = f"{where}: holds one array without a name; write it with numpy.savez"
             raise DataError(msg)
         with archive:
-            return _from_archive(archive, where, label, wanted)
+            return _from_archive(archive, where, wanted)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError) as error:
         if "allow_pickle" in str(error):
             hint = "holds Python objects, which are never loaded; save plain arrays of numbers"
@@ -108,25 +126,23 @@ def read_npz(file: IO[bytes], where: str, label: str | None, wanted: Sequence[st
         raise DataError(msg) from None
 
 
-def _from_archive(
-    archive: Mapping[str, NDArray[Any]],
-    where: str,
-    label: str | None,
-    wanted: Sequence[str] | None,
-) -> Table:
+def _from_archive(archive: Mapping[str, NDArray[Any]], where: str, wanted: Wanted) -> Table:
     keys = list(archive)
-    label_key = _key(where, "label", keys, (label,) if label else LABEL_KEYS)
+    label = _key(where, "label", keys, (wanted.label,) if wanted.label else LABEL_KEYS)
     x = archive[_key(where, "feature", keys, FEATURE_KEYS)]
-    names = _names(archive, "feature_names", where)
-    classes = _names(archive, "class_names", where)
+    weights = None
+    if wanted.weight is not None:
+        weights = archive[_key(where, "weight", keys, (wanted.weight,))]
     return from_array(
         where,
         x,
-        archive[label_key],
-        names,
-        classes,
-        wanted,
+        archive[label],
+        _names(archive, "feature_names", where),
+        wanted.features,
+        classes=_names(archive, "class_names", where),
         about=str(archive["provenance"]) if "provenance" in keys else "",
+        weights=weights,
+        label=wanted.label or "y",
     )
 
 
@@ -154,9 +170,12 @@ def from_array(
     x: NDArray[Any],
     labels: NDArray[Any],
     names: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
     wanted: Sequence[str] | None = None,
+    *,
+    classes: Sequence[str] | None = None,
     about: str = "",
+    weights: NDArray[Any] | None = None,
+    label: str = "y",
 ) -> Table:
     """A table from arrays, with names ``x0``, ``x1``, ... where none are given.
 
@@ -168,10 +187,18 @@ def from_array(
         raise DataError(msg)
     if labels.shape != x.shape[:1]:
         msg = (
-            f"{where}: labels must be one class an event, shape [{len(x)}], "
+            f"{where}: labels must be one an event, shape [{len(x)}], "
             f"not {list(labels.shape)}; use argmax(1) on one-hot labels"
         )
         raise DataError(msg)
+    if weights is not None:
+        if weights.shape != x.shape[:1]:
+            msg = (
+                f"{where}: weights must be one an event, shape [{len(x)}], "
+                f"not {list(weights.shape)}"
+            )
+            raise DataError(msg)
+        weights = _numbers(where, weights[:, None], ("weight",))[:, 0]
     names = tuple(f"x{j}" for j in range(x.shape[1])) if names is None else tuple(names)
     if len(names) != x.shape[1]:
         msg = f"{where}: {len(names)} feature names for {x.shape[1]} columns; give one a column"
@@ -179,7 +206,8 @@ def from_array(
     columns = select(where, names, wanted)
     chosen = tuple(names[j] for j in columns)
     values = _numbers(where, x[:, columns], chosen)
-    return Table(where, values, labels, chosen, tuple(classes) if classes else None, about)
+    given = tuple(classes) if classes else None
+    return Table(where, values, labels, chosen, given, about, weights, label)
 
 
 def _numbers(where: str, x: NDArray[Any], names: Sequence[str]) -> NDArray[np.float64]:
@@ -203,39 +231,59 @@ def _not_a_number(where: str, row: int, column: str, text: str) -> str:
 # ---- csv
 
 
-def read_csv(path: Path, label: str | None, wanted: Sequence[str] | None) -> Table:
+def read_csv(path: Path, wanted: Wanted) -> Table:
     """Read a comma-separated file with a header row.
 
-    Rows are counted from 1 after the header. Only the wanted columns must hold numbers.
+    Rows are counted from 1 after the header. Only the wanted columns must hold numbers. The
+    label is the last column, or the last but the weight, where none is named.
 
     Args:
         path: the file, UTF-8.
-        label: the column of class labels, the last one if None.
-        wanted: names of the feature columns, all others if None.
+        wanted: names of columns.
 
     Raises:
         DataError: naming the row and column of the first thing that is wrong.
     """
     where = path.name
     header, rows = _rows(path)
-    name = header[-1] if label is None else label
+    columns = list(zip(*rows, strict=True))
+    apart = {}  # columns that are no features
+    if wanted.weight is not None:
+        apart["weight"] = _place(where, header, "weight", wanted.weight, wanted)
+    label = wanted.label or next(n for n in reversed(header) if n != wanted.weight)
+    apart["label"] = _place(where, header, "label", label, wanted)
+    if label == wanted.weight:
+        msg = f"{where}: {label!r} is the weight, it cannot be the label too"
+        raise DataError(msg)
+    others = [j for j in range(len(header)) if j not in apart.values()]
+    picked = [others[k] for k in select(where, [header[j] for j in others], wanted.features)]
+    values = [_column(where, header[j], columns[j]) for j in picked]
+    x = np.stack(values, axis=1) if values else np.empty((len(rows), 0))
+    weights = None
+    if wanted.weight is not None:
+        weights = _column(where, wanted.weight, columns[apart["weight"]])
+    return Table(
+        where,
+        np.ascontiguousarray(x),
+        _labels(where, label, columns[apart["label"]]),
+        tuple(header[j] for j in picked),
+        weights=weights,
+        label=label,
+    )
+
+
+def _place(where: str, header: Sequence[str], kind: str, name: str, wanted: Wanted) -> int:
+    """Position of the column of labels or weights."""
     if name not in header:
-        msg = f"{where}: no label column {name!r}; {nearest(name, header)}"
+        msg = f"{where}: no {kind} column {name!r}; {nearest(name, header)}"
         raise DataError(msg)
     if header.count(name) > 1:
         msg = f"{where}: two columns are named {name!r}; names must differ"
         raise DataError(msg)
-    if wanted is not None and name in wanted:
-        msg = f"{where}: {name!r} is the label, it cannot be a feature too"
+    if wanted.features is not None and name in wanted.features:
+        msg = f"{where}: {name!r} is the {kind}, it cannot be a feature too"
         raise DataError(msg)
-    place = header.index(name)
-    others = [j for j in range(len(header)) if j != place]
-    picked = [others[k] for k in select(where, [header[j] for j in others], wanted)]
-    columns = list(zip(*rows, strict=True))
-    values = [_column(where, header[j], columns[j]) for j in picked]
-    x = np.stack(values, axis=1) if values else np.empty((len(rows), 0))
-    labels = _text_labels(where, name, columns[place])
-    return Table(where, np.ascontiguousarray(x), labels, tuple(header[j] for j in picked))
+    return header.index(name)
 
 
 def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -272,11 +320,12 @@ def _column(where: str, name: str, cells: Sequence[str]) -> NDArray[np.float64]:
     try:
         return np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
     except ValueError:
-        row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+        row = next(i for i, cell in enumerate(cells) if not is_number(cell))
         raise DataError(_not_a_number(where, row, name, cells[row])) from None
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a text reads as a real number, infinite ones included."""
     try:
         float(cell)
     except ValueError:
@@ -284,14 +333,16 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _text_labels(where: str, name: str, cells: Sequence[str]) -> NDArray[Any]:
-    """Integers where every cell is one, text otherwise."""
+def _labels(where: str, name: str, cells: Sequence[str]) -> NDArray[Any]:
+    """Integers where every cell is one, else real numbers where every cell is one, else text."""
     stripped = [cell.strip() for cell in cells]
     if "" in stripped:
         row = stripped.index("") + 1
         msg = f"{where}: row {row}, column {name!r}: the label is empty; fill it, or drop the row"
         raise DataError(msg)
-    try:
-        return np.array([int(cell) for cell in stripped], dtype=np.int64)
-    except (ValueError, OverflowError):
-        return np.array(stripped)
+    for kind in (int, float):
+        try:
+            return np.array([kind(cell) for cell in stripped], dtype=kind)
+        except (ValueError, OverflowError):
+            continue
+    return np.array(stripped)

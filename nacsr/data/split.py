@@ -1,4 +1,7 @@
-"""Train, validation and test: one split by seed, the same share of every class in each."""
+"""Train, validation and test: one split by seed, the same share of every class in each.
+
+Events of a regression have no classes: they are shuffled all together.
+"""
 
 from __future__ import annotations
 
@@ -56,19 +59,52 @@ def split(dataset: Dataset, spec: Shares, seed: int) -> Split:
         seed: zero or positive.
 
     Raises:
-        DataError: for a negative seed.
+        DataError: for a negative seed, or parts that nothing can be trained or measured on.
     """
     if seed < 0:
         msg = f"seed {seed}: expected zero or a positive integer"
         raise DataError(msg)
     rng = np.random.default_rng([_STREAM, seed])
     parts: tuple[list[Rows], list[Rows], list[Rows]] = ([], [], [])
-    for c in range(len(dataset.classes)):
-        rows = rng.permutation(np.flatnonzero(dataset.y == c)).astype(np.int64)
+    for _, group in _groups(dataset):
+        rows = rng.permutation(group).astype(np.int64)
         first = min(max(round(len(rows) * spec.train), 1), len(rows) - 2)
         both = round(len(rows) * (spec.train + spec.validation))
         second = min(max(both, first + 1), len(rows) - 1)
         for part, chunk in zip(parts, np.split(rows, [first, second]), strict=True):
             part.append(chunk)
     train, validation, test = (rng.permutation(np.concatenate(p)) for p in parts)
-    return Split(train, validation, test)
+    made = Split(train, validation, test)
+    _check_parts(dataset, made)
+    return made
+
+
+def _groups(dataset: Dataset) -> list[tuple[str, Rows]]:
+    """Events that are split by themselves, and what to call them."""
+    if dataset.task == "regression":
+        return [("", np.arange(len(dataset.y)))]
+    return [
+        (f" of class {name!r}", np.flatnonzero(dataset.y == c))
+        for c, name in enumerate(dataset.classes)
+    ]
+
+
+def _check_parts(dataset: Dataset, made: Split) -> None:
+    """Refuse parts whose events of a class all weigh nothing, and a target that stands still."""
+    if dataset.weights is not None:
+        for part in ("train", "validation", "test"):
+            heavy = np.intersect1d(getattr(made, part), np.flatnonzero(dataset.weights))
+            for whose, group in _groups(dataset):
+                if not np.isin(heavy, group).any():
+                    msg = (
+                        f"dataset {dataset.name!r}: every {part} event{whose} has weight zero; "
+                        f"raise split.{part}, split by another seed, or drop such events"
+                    )
+                    raise DataError(msg)
+    targets = dataset.y[made.train]
+    if dataset.task == "regression" and (targets == targets[0]).all():
+        msg = (
+            f"dataset {dataset.name!r}: the target is {targets[0]:g} in every training event; "
+            "raise split.train, or split by another seed"
+        )
+        raise DataError(msg)

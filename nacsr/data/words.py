@@ -19,6 +19,8 @@ from nacsr.fixed import Fixed, Overflow, Raw, Rounding
 WORD_BITS = 16
 FEWEST_WORDS = 8
 """Distinct words that a feature with as many distinct values must keep."""
+OFFSET_STEPS = 16
+"""Steps of the grid of offsets in one spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,27 @@ def fit_scaling(words: Raw, features: Sequence[Feature]) -> Scaling:
 
     The spread is the standard deviation, or that of the central half where a few outliers
     would inflate it more than eightfold.
+
+    Offsets lie on a coarse grid: multiples of the power of two that is nearest to 1/16 of the
+    spread (in words, one at least), and zero for a median below it. Centring needs no more,
+    and the subtraction in hardware then touches the top bits of a word only.
     """
     offsets, shifts = [], []
     for j, feature in enumerate(features):
-        offsets.append(int(np.median(words[:, j])))
-        spread = _spread(words[:, j]) * feature.type.lsb
-        shifts.append(round(float(np.log2(spread))) if spread > 0 else feature.type.integer)
+        spread = _spread(words[:, j])
+        offsets.append(_on_grid(float(np.median(words[:, j])), spread, feature.type.max_raw))
+        size = spread * feature.type.lsb
+        shifts.append(round(float(np.log2(size))) if size > 0 else feature.type.integer)
     return Scaling("folded", tuple(offsets), tuple(shifts))
+
+
+def _on_grid(median: float, spread: float, top: int) -> int:
+    """The offset nearest to a median, in words of at most ``top``."""
+    grid = 1 << max(0, round(float(np.log2(spread / OFFSET_STEPS)))) if spread > 0 else 1
+    if abs(median) < grid:
+        return 0
+    offset = round(median / grid) * grid
+    return offset - grid if offset > top else offset
 
 
 def _spread(column: Raw) -> float:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nacsr.cost import estimate
+from nacsr.errors import GraphError
+from nacsr.fixed import Fixed, Raw
 from nacsr.frontends.base import Events, Problem
 from nacsr.frontends.stem import score_type, scores
 from nacsr.ir import Graph
 from nacsr.measure import Measurement, tool_name
-from nacsr.metrics import accuracy, auc, auc_error, log_probabilities
+from nacsr.metrics import (
+    accuracy,
+    auc,
+    auc_error,
+    effective,
+    log_probabilities,
+    quantile,
+    relative_errors,
+    rmse,
+)
 from nacsr.targets import target
 
 
@@ -24,29 +39,82 @@ def measure(graph: Graph, problem: Problem, flow: str) -> tuple[Measurement, ...
 def performance(
     graph: Graph, problem: Problem, events: Events, stage: str
 ) -> tuple[Measurement, ...]:
-    """Bit-true metrics of the problem's task with their errors.
+    """Bit-true metrics of the problem's task with their errors, the usual objective first.
 
     Args:
         graph: the design.
         problem: its features, task and classes.
         events: whom to ask.
         stage: which events they are, ``validation`` or ``test``.
+
+    Raises:
+        GraphError: if the design's outputs do not fit the task.
     """
-    raw, labels = scores(graph, problem.features, events.words), events.y
-    bit_true = partial(
-        Measurement,
-        method="interpreter",
-        stage=stage,
-        tool=tool_name(),
-        target=problem.digest,
-        digest=graph.digest,
+    raw = scores(graph, problem.features, events.words)
+    wanted = {1, 2} if len(problem.classes) == 2 else {len(problem.classes)}
+    if raw.shape[1] not in wanted:
+        msg = (
+            f"the design has {raw.shape[1]} outputs; a {problem.task} of "
+            f"{', '.join(problem.classes)} takes {' or '.join(map(str, sorted(wanted)))}"
+        )
+        raise GraphError(msg)
+    return tuple(
+        Measurement(
+            metric,
+            value,
+            "interpreter",
+            stage,
+            tool_name(),
+            problem.digest,
+            graph.digest,
+            error=error,
+            label=label,
+        )
+        for metric, value, error, label in JUDGES[problem.task](
+            raw, score_type(graph), events, problem.classes
+        )
     )
-    value, error = accuracy(raw, labels)
-    found = [bit_true("accuracy", value, error=error)]
-    logs = log_probabilities(score_type(graph).to_float(raw))
-    for index, name in enumerate(problem.classes):
-        mine = labels == index
-        area = auc(logs[:, index], mine)
-        spread = auc_error(area, int(mine.sum()), int((~mine).sum()))
-        found.append(bit_true("auc", area, error=spread, label=name))
-    return tuple(found)
+
+
+Verdict = tuple[str, float, float, str]
+"""Metric, value, error and label."""
+
+
+def _classified(
+    raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]
+) -> Iterator[Verdict]:
+    """Accuracy and the AUC of every class; of two classes, that of the second."""
+    yield "accuracy", *accuracy(raw, events.y, events.weights), ""
+    merits: dict[int, NDArray[Any]]
+    if len(classes) == 2:
+        merit = raw[:, 0] if raw.shape[1] == 1 else raw[:, 1] - raw[:, 0]
+        merits = {1: merit}  # a probability grows with the score, so the score will do
+    else:
+        logs = log_probabilities(type_.to_float(raw))
+        merits = {c: logs[:, c] for c in range(len(classes))}
+    for c, merit in merits.items():
+        mine = events.y == c
+        area = auc(merit, mine, events.weights)
+        yield "auc", area, auc_error(area, *(_worth(events, s) for s in (mine, ~mine))), classes[c]
+
+
+def _worth(events: Events, some: NDArray[np.bool_]) -> float:
+    """The effective number of some of the events."""
+    return effective(int(some.sum()), None if events.weights is None else events.weights[some])
+
+
+def _predicted(raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]) -> Iterator[Verdict]:
+    """Errors in the units of the target, and relative ones where a target is not zero."""
+    predictions, targets = type_.to_float(raw[:, 0]), events.y
+    yield "rmse", *rmse(predictions, targets, events.weights), ""
+    errors, weights = relative_errors(predictions, targets, events.weights)
+    if len(errors) and (weights is None or weights.any()):
+        yield "median_error", *quantile(errors, 0.5, weights), ""
+        yield "p95_error", *quantile(errors, 0.95, weights), ""
+
+
+JUDGES: Mapping[str, Callable[[Raw, Fixed, Events, Sequence[str]], Iterator[Verdict]]] = {
+    "classification": _classified,
+    "regression": _predicted,
+}
+"""What each task is judged by, by task."""

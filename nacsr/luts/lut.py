@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nacsr.errors import FixedError, SpecError, unknown
-from nacsr.fixed import Fixed, Overflow, Raw, Rounding, span
+from nacsr.fixed import Fixed, Raw, span
 from nacsr.ir import Builder, Graph, evaluate, verify
 from nacsr.ir.ops import cast_fits
 from nacsr.luts.cores import addresses
 from nacsr.luts.forms import PLAIN, Form
 from nacsr.luts.functions import FUNCTIONS, Function, Real
+from nacsr.luts.points import asked, check_domain, edges, rounded_entries, sample_points
 
 if TYPE_CHECKING:
     import torch
@@ -82,16 +83,7 @@ class LutFunc:
             raise SpecError(msg)
         if self.function not in FUNCTIONS and not (self.values and not self.function):
             raise SpecError(f"{where}: " + unknown("function", self.function, FUNCTIONS))
-        if self.domain.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
-            msg = f"{where}: domain {self.domain} must saturate; write it as fixed<8,4,TRN,SAT>"
-            raise SpecError(msg)
-        limit = MAX_ADDRESS_BITS if self.form.plain else MAX_DOMAIN_BITS
-        if self.domain.width > limit:
-            msg = (
-                f"{where}: domain {self.domain} means 2**{self.domain.width} entries, limit "
-                f"2**{limit}; use fewer fractional bits"
-            )
-            raise SpecError(msg)
+        check_domain(where, self.domain, MAX_ADDRESS_BITS if self.form.plain else MAX_DOMAIN_BITS)
         try:
             self._check_form()
         except SpecError as error:
@@ -127,6 +119,31 @@ class LutFunc:
                 f"{self.value.min_raw}..{self.value.max_raw}"
             )
             raise SpecError(msg)
+
+    @classmethod
+    def sampled(
+        cls,
+        name: str,
+        function: Callable[[Real], Any],
+        domain: Fixed,
+        value: Fixed,
+        about: str = "",
+    ) -> LutFunc:
+        """A fitted table of any Python function, in the plain form.
+
+        The function gets all sample points at once, in no particular order, float64 of shape
+        (2**width,); what is infinite there saturates.
+
+        Raises:
+            SpecError: if the function fails, or gives NaN, or not one number a point; and as
+                for any ``LutFunc``.
+        """
+        where = f"LUT function {name!r}"
+        check_domain(where, domain, MAX_ADDRESS_BITS)
+        raw = addresses(domain)
+        exact = asked(where, function, sample_points(domain, raw))
+        entries = rounded_entries(exact, value)[np.argsort(raw)]
+        return cls(name, "", domain, value, about, values=tuple(entries.tolist()))
 
     @property
     def table(self) -> Raw:
@@ -208,9 +225,8 @@ class LutFunc:
         """The derivative at every sample point, in address order."""
         raw = addresses(self.domain)
         if self.function:
-            points = (raw + _bin_start(self.domain, raw) + 0.5) * self.domain.lsb
             with np.errstate(all="ignore"):
-                found = FUNCTIONS[self.function].slope(points)
+                found = FUNCTIONS[self.function].slope(sample_points(self.domain, raw))
             return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
         slopes = np.empty(raw.size)
         order = np.argsort(raw)
@@ -257,7 +273,7 @@ class LutFunc:
     def _covered(self) -> tuple[float, float]:
         """The interval that the bins of the domain cover."""
         ends = np.array([self.domain.lowest, self.domain.max_raw + 1])
-        low, high = _edges(self.domain, ends).tolist()
+        low, high = edges(self.domain, ends).tolist()
         return low, high
 
     def max_error(
@@ -318,8 +334,8 @@ def largest_error(
     words = _some(first, last, few)
     reals = value.to_float(values(words))
     # the first and last word stand for everything beyond the domain too
-    starts = np.maximum(_edges(domain, words), low)
-    ends = np.minimum(_edges(domain, words + 1), high)
+    starts = np.maximum(edges(domain, words), low)
+    ends = np.minimum(edges(domain, words + 1), high)
     starts, ends = np.where(words == first, low, starts), np.where(words == last, high, ends)
     turns = function.turns_in(low, high)
     at = np.searchsorted(ends, turns).clip(max=len(ends) - 1)
@@ -332,23 +348,6 @@ def largest_error(
 def _some(first: int, last: int, few: int | None) -> Raw:
     step = 1 if few is None else max((last - first) // few, 1)
     return np.arange(first, last + 1, step, dtype=np.int64)
-
-
-def _bin_start(domain: Fixed, words: Raw) -> Real:
-    """Where the bin of a word begins, in steps from the word's own value."""
-    if domain.rounding is Rounding.TRN:
-        return np.zeros(words.shape)
-    if domain.rounding is Rounding.TRN_ZERO:
-        return np.where(words < 0, -1.0, 0.0)
-    return np.full(words.shape, -0.5)
-
-
-def _edges(domain: Fixed, words: Raw) -> Real:
-    """Where the bins of words begin; they end where those of their successors do."""
-    start = _bin_start(domain, words)
-    if domain.rounding is Rounding.TRN_ZERO:
-        start = np.where(words <= 0, -1.0, 0.0)  # the bin of zero is two steps wide
-    return (words + start) * domain.lsb
 
 
 def enter(b: Builder, index: int, domain: Fixed) -> int:
@@ -370,10 +369,7 @@ def _enumerated(
     if values:
         entries = np.array(values, dtype=np.int64)[raw - domain.min_raw]
     elif form.plain:
-        centres = (raw + _bin_start(domain, raw) + 0.5) * domain.lsb
-        # a pole saturates: clip first, since quantize refuses infinities
-        exact = np.clip(FUNCTIONS[function](centres), value.min, value.max)
-        entries = value.with_modes("RND", "SAT").quantize(exact)
+        entries = rounded_entries(FUNCTIONS[function](sample_points(domain, raw)), value)
     else:
         entries = enumerate_form(function, domain, value, form, raw)
     entries.setflags(write=False)

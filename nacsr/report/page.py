@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nacsr.design import Setting
+from nacsr.report.formulas import Formula, table_svg, table_words
 from nacsr.report.picture import COLOURS, MARKERS, events_shown
-from nacsr.report.rows import Row
+from nacsr.report.rows import Row, labels, quality
 from nacsr.report.table import count, notes, with_error
 from nacsr.resources import folder
 
@@ -20,6 +21,7 @@ def page(
     findings: Sequence[str],
     left_out: Mapping[str, str],
     about: Mapping[str, str],
+    formulas: Mapping[str, Formula],
     path: Path,
 ) -> Path:
     """Write the report.
@@ -30,19 +32,23 @@ def page(
         findings: lines about what is not on the front.
         left_out: reason by id of every candidate that failed or breaks a limit.
         about: facts of the study, in the order shown.
+        formulas: the expressions of the front by id.
         path: the HTML file to write; links to designs are relative to it.
     """
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, autoescape=True)
     environment.filters.update(count=count)
-    environment.globals.update(with_error=with_error)
+    environment.globals.update(with_error=with_error, table_svg=table_svg, table_words=table_words)
     source = (folder("hls_templates") / "report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
         rows=rows,
         left_out=left_out,
         about=about,
-        classes=setting.classes,
+        formulas=formulas,
+        classes=labels(rows, setting.classes),
+        quality=quality(rows),
+        further=list(dict.fromkeys(name for r in rows for name in r.further)),
         features=_features(setting),
         notes=[*notes(rows), *findings],
         plot=_plot(rows),
@@ -87,7 +93,8 @@ def _plot(rows: Sequence[Row]) -> str:
                 marker={"color": colour, "size": 11, "symbol": SYMBOLS[MARKERS[family]]},
                 customdata=[[r.id, r.title[:160], r.dsps, r.latency_cycles] for r in mine],
                 hovertemplate=(
-                    "%{customdata[1]}<br>accuracy %{y:.4f}, %{x:,} LUT, %{customdata[2]} DSP, "
+                    f"%{{customdata[1]}}<br>{quality(rows)} "
+                    "%{y:.4g}, %{x:,} LUT, %{customdata[2]} DSP, "
                     "%{customdata[3]} cycles<br>%{customdata[0]}<extra></extra>"
                 ),
             )
@@ -95,7 +102,7 @@ def _plot(rows: Sequence[Row]) -> str:
     figure.update_layout(
         template="plotly_white",
         xaxis={"title": "LUT", "type": "log"},
-        yaxis={"title": f"accuracy on {events} events"},
+        yaxis={"title": f"{quality(rows)} on {events} events"},
         height=520,
         margin={"t": 30},
     )

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from nacsr.report.rows import Row, about
+from nacsr.report.rows import Row, about, quality
 
 COLOURS = {"expression": "#c1440e", "network": "#1f5fa8"}
 MARKERS = {"expression": "o", "network": "s"}
@@ -14,12 +14,12 @@ AXES = (("luts", "LUT"), ("latency_cycles", "clock cycles"))
 
 
 def events_shown(rows: Sequence[Row]) -> str:
-    """The events whose accuracy a plot shows: one kind for all its points."""
+    """The events whose quality a plot shows: one kind for all its points."""
     return "test" if rows and all(r.test is not None for r in rows) else "validation"
 
 
 def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
-    """Accuracy against LUTs and against clock cycles, both families, with errors and bands.
+    """Quality against LUTs and against clock cycles, both families, with errors and bands.
 
     Args:
         rows: the front.
@@ -51,7 +51,7 @@ def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
         axes.grid(alpha=0.3)
     if rows and all(r.luts for r in rows):
         panels[0].set_xscale("log")
-    panels[0].set_ylabel(f"accuracy on {events} events")
+    panels[0].set_ylabel(f"{quality(rows)} on {events} events")
     if rows:
         panels[0].legend()
     figure.suptitle(name)

@@ -10,7 +10,7 @@ from nacsr.archive import Archive, Entry
 from nacsr.cost import share, within
 from nacsr.design import Setting
 from nacsr.emit import default_flow
-from nacsr.measure import HARDWARE, Measurement
+from nacsr.measure import HARDWARE, QUALITY, Measurement
 from nacsr.targets import target as find_target
 
 
@@ -61,9 +61,10 @@ def about(rows: Sequence[Row]) -> About:
 class Row:
     """One design of a front.
 
-    Numbers are None where nothing measured them. ``validation`` is the accuracy that selected
-    the design, ``test`` the one read afterwards; AUCs are of the test events where those were
-    read, of the validation events otherwise (``auc_stage``). ``hardware`` says which method,
+    Numbers are None where nothing measured them. ``quality`` is the metric of ``validation``,
+    which selected the design, and of ``test``, read afterwards. AUCs by class and ``further``
+    metrics (a regression's relative errors) are of the test events where those were read, of
+    the validation events otherwise (``auc_stage``). ``hardware`` says which method,
     stage, part and clock the resources speak of; ``bands`` are their known half-widths.
     """
 
@@ -71,6 +72,7 @@ class Row:
     family: str
     title: str
     flow: str
+    quality: str
     validation: float | None
     validation_error: float | None
     test: float | None
@@ -78,6 +80,8 @@ class Row:
     auc: Mapping[str, float]
     auc_error: Mapping[str, float]
     auc_stage: str
+    further: Mapping[str, float]
+    further_error: Mapping[str, float]
     luts: float | None
     dsps: float | None
     ffs: float | None
@@ -96,6 +100,16 @@ class Row:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def quality(rows: Sequence[Row]) -> str:
+    """The metric that the designs of a front are ranked by."""
+    return rows[0].quality if rows else QUALITY["classification"][0]
+
+
+def labels(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
+    """The classes that have an AUC: all, only the second of two, or none in a regression."""
+    return [c for c in classes if any(c in r.auc for r in rows)]
 
 
 def rows(
@@ -133,12 +147,14 @@ def absent(archive: Archive, rows: Sequence[Row]) -> list[str]:
 
 
 def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
-    validation = entry.find("accuracy", "interpreter", "validation")
-    test = entry.find("accuracy", "interpreter", "test")
+    metric, *others = _qualities(entry)
+    validation = entry.find(metric, "interpreter", "validation")
+    test = entry.find(metric, "interpreter", "test")
     events = "validation" if test is None else "test"
     known = _hardware(entry, method, stage)
     values = _values(known)
-    aucs = {c: entry.find("auc", "interpreter", events, c) for c in setting.classes}
+    aucs = _found({c: entry.find("auc", "interpreter", events, c) for c in setting.classes})
+    further = _found({name: entry.find(name, "interpreter", events) for name in others})
     check = entry.find("mismatches", *ABOUT.get(stage, ABOUT["csynth"]).check)
     graph = entry.graph
     return Row(
@@ -146,14 +162,17 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
         family=entry.candidate.family,
         title=entry.candidate.title,
         flow="rtl" if stage == "rtl" else default_flow(graph),
+        quality=metric,
         validation=None if validation is None else validation.value,
         validation_error=None if validation is None else validation.error,
         test=None if test is None else test.value,
         test_error=None if test is None else test.error,
-        auc={c: m.value for c, m in aucs.items() if m is not None},
-        auc_error={c: m.error for c, m in aucs.items() if m is not None and m.error is not None},
+        auc=_values(aucs),
+        auc_error=_errors(aucs),
         auc_stage=events,
-        bands={n: m.error for n, m in known.items() if m.error is not None},
+        further=_values(further),
+        further_error=_errors(further),
+        bands=_errors(known),
         percent=share(values, find_target(setting.target)),
         stage=stage,
         hardware="; ".join(sorted({_source(m) for m in known.values()})),
@@ -168,12 +187,25 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
 def _hardware(
     entry: Entry, method: str = "analytic", stage: str = "csynth"
 ) -> dict[str, Measurement]:
-    found = {name: entry.find(name, method, stage) for name in HARDWARE}
-    return {name: m for name, m in found.items() if m is not None}
+    return _found({name: entry.find(name, method, stage) for name in HARDWARE})
+
+
+def _qualities(entry: Entry) -> tuple[str, ...]:
+    """The metrics of the task that a design was made for."""
+    known = {m.metric for m in entry.measurements}
+    return next((q for q in QUALITY.values() if q[0] in known), QUALITY["classification"])
+
+
+def _found(asked: Mapping[str, Measurement | None]) -> dict[str, Measurement]:
+    return {name: m for name, m in asked.items() if m is not None}
 
 
 def _values(known: Mapping[str, Measurement]) -> dict[str, float]:
     return {name: m.value for name, m in known.items()}
+
+
+def _errors(known: Mapping[str, Measurement]) -> dict[str, float]:
+    return {name: m.error for name, m in known.items() if m.error is not None}
 
 
 def _source(m: Measurement) -> str:

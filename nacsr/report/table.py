@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from nacsr.report.rows import Row, about
+from nacsr.measure import QUALITY
+from nacsr.report.rows import Row, about, labels, quality
 
 FORMULA = 30  # characters of a formula that a row shows; report.html has all of it
 WIDTH = 164  # narrower than this, columns of numbers would break
@@ -32,25 +33,28 @@ def table(rows: Sequence[Row], classes: Sequence[str], findings: Sequence[str]) 
     shown = Table(title=f"Front: {len(rows)} designs", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("id", "family", "formula or architecture"):
         shown.add_column(name, no_wrap=True)
-    aucs = "AUC " + " ".join(f"{c:>4}" for c in classes)
+    named = labels(rows, classes)
+    wide = any(r.further for r in rows)
+    more = "median, 95 % error" if wide else "AUC " + " ".join(f"{c:>4}" for c in named)
     numbers = ("LUT", "DSP", "FF", "BRAM", "cycles", "II", "wrong")
-    for name in ("val.", "test accuracy", aucs, *numbers):
+    for name in ("val.", f"test {quality(rows)}", more, *numbers):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        shown.add_row(*cells(row, classes))
+        shown.add_row(*cells(row, named))
     return Group(shown, *(Text(line) for line in (*notes(rows), *findings)))
 
 
 def cells(row: Row, classes: Sequence[str]) -> list[str]:
     """One row as text."""
-    aucs = " ".join(f"{row.auc[c]:.3f}".lstrip("0") for c in classes if c in row.auc)
+    more = [f"{row.auc[c]:.3f}".lstrip("0") for c in classes if c in row.auc]
+    more += [f"{100 * value:#.3g} %" for value in row.further.values()]
     return [
         row.id,
         row.family if row.scaling == "folded" else f"{row.family} (ext)",
         row.title if len(row.title) <= FORMULA else row.title[: FORMULA - 1] + "…",
         with_error(row.validation, None),
         with_error(row.test, row.test_error),
-        aucs,
+        " ".join(more),
         count(row.luts),
         count(row.dsps),
         count(row.ffs),
@@ -65,11 +69,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
     """What the numbers above mean and where they come from, a line each."""
     if not rows:
         return ["No design is on this front."]
-    events = " and ".join(sorted({r.auc_stage for r in rows}))
     lines = [
-        "Designs were selected by validation accuracy; test events were read once, afterwards.",
-        f"AUC: one class against the rest on {events} events, by the softmax of the bit-true "
-        "scores, off chip.",
+        f"Designs were selected by validation {quality(rows)}; test events were read once, "
+        "afterwards.",
+        *_meanings(rows),
         "Formulas show constants to 3 digits; nacsr show prints them exactly.",
         *about(rows).lines,
     ]
@@ -80,11 +83,32 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return [*lines, about(rows).caveat]
 
 
+def _meanings(rows: Sequence[Row]) -> Iterator[str]:
+    """What the physics columns are, a line each."""
+    events = " and ".join(sorted({r.auc_stage for r in rows}))
+    named = {c for r in rows for c in r.auc}
+    if len(named) == 1:
+        yield f"AUC: {min(named)} against the other class on {events} events, by bit-true score."
+    elif named:
+        yield (
+            f"AUC: one class against the rest on {events} events, by the softmax of the bit-true "
+            "scores, off chip."
+        )
+    if any(r.further for r in rows):
+        yield f"Errors: median and 95th percentile of |prediction / target - 1| on {events} events."
+    if quality(rows) in QUALITY["regression"]:
+        yield "rmse: root of the mean squared error, in units of the target."
+
+
 def with_error(value: float | None, error: float | None) -> str:
-    """A number with its error, or a dash."""
+    """A number with its error, or a dash; four decimals for numbers of order one."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
+    plain = 0.01 <= abs(value) < 10 or not value
+    shown = f"{value:.4f}" if plain else f"{value:#.4g}"
+    if error is None:
+        return shown
+    return f"{shown} ± {error:.4f}" if plain else f"{shown} ± {error:#.2g}"
 
 
 def count(value: float | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from nacsr.archive import Archive
 from nacsr.compiler import setting_of
 from nacsr.measure import tool_name
+from nacsr.report.formulas import described
 from nacsr.report.page import page
 from nacsr.report.picture import picture
 from nacsr.report.rows import Row, absent, beyond
@@ -35,5 +36,7 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     }
     left_out = {e.id: e.failed for e in archive.entries() if e.failed}
     left_out |= beyond(archive, setting, limits(spec))
-    page(rows, setting, absent(archive, rows), left_out, about, out / "report.html")
+    names = [f.name for f in setting.features]
+    formulas = described([archive.entry(row.id) for row in rows], spec, names)
+    page(rows, setting, absent(archive, rows), left_out, about, formulas, out / "report.html")
     picture(rows, spec.name, out / "front.png")

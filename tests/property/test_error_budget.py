@@ -46,6 +46,9 @@ REAL = {
     "max": max,
     "square": lambda a: a * a,
     "cube": lambda a: a * a * a,
+    "greater": lambda a, b: EXACT.mpf(a > b),
+    "cond": lambda a, b: b if a > 0 else EXACT.mpf(0),
+    "select": lambda a, b, c: b if a > 0 else c,
     "sin": EXACT.sin,
     "cos": EXACT.cos,
     "sincos": lambda x: EXACT.sin(x) * EXACT.cos(x),
@@ -158,6 +161,15 @@ def test_arithmetic_stays_within_its_proven_bound(one, two, max_error, seed):
     check({"f": one, "g": two}, max_error, seed)
 
 
+CHOICES = trees((*ARITHMETIC, "greater", "cond", "select"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(one=CHOICES, two=CHOICES, max_error=BUDGETS, seed=st.integers(0, 1000))
+def test_choices_stay_within_their_proven_bound(one, two, max_error, seed):
+    check({"f": one, "g": two}, max_error, seed)
+
+
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.filter_too_much]}
 
 
@@ -168,7 +180,7 @@ def test_tables_stay_within_the_proven_bound(tree, max_error, seed):
 
 
 WILD = st.floats(allow_nan=False, allow_infinity=False)
-ALL = (*ARITHMETIC, *(name for name in FUNCTIONS if name in LUTS), "div", "cube")
+ALL = (*OPERATORS, *(name for name in FUNCTIONS if name in LUTS))
 
 
 @settings(max_examples=150, deadline=None)

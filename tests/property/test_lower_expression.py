@@ -45,10 +45,11 @@ FOLDED = Scaling("folded", (100, 9000, -7), (2, 6, 0))
 
 
 @st.composite
-def trees(draw: st.DrawFn, constants: st.SearchStrategy[float]):
+def trees(draw: st.DrawFn, constants: st.SearchStrategy[float], ops: tuple[str, ...] = ()):
     """One to eight operators, each on earlier results or leaves: terms are shared, too."""
     pool = [Num(draw(constants)) for _ in range(2)] + [Var(n) for n in NAMES]
     arity = {op: row.arity for op, row in OPERATORS.items()} | dict.fromkeys(LUTS, 1)
+    arity = {op: arity[op] for op in ops or arity}
     for op in draw(st.lists(st.sampled_from(sorted(arity)), min_size=1, max_size=8)):
         args = [pool[-1 - draw(st.integers(0, len(pool) - 1))] for _ in range(arity[op])]
         pool.append(Call(op, tuple(args)))
@@ -57,6 +58,11 @@ def trees(draw: st.DrawFn, constants: st.SearchStrategy[float]):
 
 MODERATE = trees(st.floats(-20, 20, allow_nan=False, width=32))
 ANY = trees(st.floats(allow_nan=False, allow_infinity=False))
+JUMPS = ("greater", "cond", "select")
+CONTINUOUS = trees(
+    st.floats(-20, 20, allow_nan=False, width=32),
+    tuple(op for op in (*OPERATORS, *LUTS) if op not in JUMPS),
+)
 
 
 def random_words(seed: int, events: int = 64) -> np.ndarray:
@@ -91,8 +97,9 @@ def exactly(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray
     for op in graph.ops:
         args = [values[a] for a in op.args]
         types = [graph.ops[a].type for a in op.args]
-        if op.name in ("add", "sub", "min", "max"):  # bring both to the finer grid
-            args = [x << (op.type.frac - t.frac) for x, t in zip(args, types, strict=True)]
+        if op.name in ("add", "sub", "min", "max", "compare"):  # bring both to the finer grid
+            frac = max(t.frac for t in types)
+            args = [x << (frac - t.frac) for x, t in zip(args, types, strict=True)]
         match op.name:
             case "input":
                 value = inputs[str(op.attrs["name"])].astype(object)
@@ -121,6 +128,12 @@ def exactly(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray
                 value = np.minimum(args[0], args[1])
             case "max":
                 value = np.maximum(args[0], args[1])
+            case "compare":
+                assert op.attrs["kind"] == "gt"
+                value = (args[0] > args[1]).astype(object)
+            case "select":
+                ups = [op.type.frac - t.frac for t in types[1:]]
+                value = np.where(args[0] != 0, args[1] << ups[0], args[2] << ups[1])
             case "shift":
                 value = args[0]
             case _:
@@ -187,7 +200,7 @@ def bound(tree, columns, working: Fixed) -> tuple[np.ndarray, np.ndarray]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(tree=MODERATE, seed=st.integers(0, 1000))
+@given(tree=CONTINUOUS, seed=st.integers(0, 1000))
 def test_error_stays_below_the_derived_bound(tree, seed):
     assume(foldable(tree))
     working = Fixed(30, 14)
@@ -204,6 +217,79 @@ def test_error_stays_below_the_derived_bound(tree, seed):
     out = graph.ops[graph.outputs[0][1]].type
     got = out.to_float(interpret(graph, bind(graph, FEATURES, words))["f"])
     assert (np.abs(got - value) <= allowed).all()
+
+
+GRID = st.integers(-64, 64).map(lambda n: n / 8)
+LINEAR = ("add", "sub", "neg", "abs", "min", "max", *JUMPS)
+
+
+@st.composite
+def choices(draw: st.DrawFn):
+    """Trees of sums and choices on a grid, whose comparisons may be with any constant."""
+    pool = [Num(draw(GRID)) for _ in range(2)] + [Var(n) for n in NAMES]
+    for op in draw(st.lists(st.sampled_from((*LINEAR, "limit", "gate")), min_size=1, max_size=9)):
+        some = [pool[-1 - draw(st.integers(0, len(pool) - 1))] for _ in range(3)]
+        if op == "limit":
+            limit = Num(draw(st.floats(allow_nan=False, allow_infinity=False)))
+            pair = (some[0], limit) if draw(st.booleans()) else (limit, some[0])
+            pool.append(Call("greater", pair))
+        elif op == "gate":
+            pair = (Call("greater", tuple(some[:2])), some[2])
+            pool.append(Call("mul", pair if draw(st.booleans()) else pair[::-1]))
+        else:
+            pool.append(Call(op, tuple(some[: OPERATORS[op].arity])))
+    return pool[-1]
+
+
+@settings(max_examples=400, deadline=None)
+@given(tree=choices(), seed=st.integers(0, 1000))
+def test_sums_and_choices_are_what_the_formula_says_bit_for_bit(tree, seed):
+    graph = lower({"f": tree, "a": Var("a")}, FEATURES, FOLDED, Fixed(40, 24), LUTS)
+    words = random_words(seed)
+    z = standardise(words, FEATURES, FOLDED)
+    want = evaluate(tree, {n: z[:, j] for j, n in enumerate(NAMES)}, LUTS)
+    out = graph.ops[graph.outputs[0][1]].type
+    got = out.to_float(interpret(graph, bind(graph, FEATURES, words))["f"])
+    assert (got == want).all()
+    assert not any(op.name == "mul" for op in graph.ops)
+
+
+def lowered(text: str, precision: str = "16,6") -> Graph:
+    return lower({"f": parse(text, NAMES, LUTS)}, FEATURES, FOLDED, Fixed.parse(precision), LUTS)
+
+
+def names_of(text: str) -> list[str]:
+    found = [op.name for op in lowered(text).ops]
+    return [name for name in found if name in ("compare", "select", "mul")]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a > c", ["compare"]),
+        ("(a > c)*c", ["compare", "select"]),
+        ("a*(a > c)*0.75", ["compare", "mul", "select"]),
+        ("select(a > c, a, c)", ["compare", "select"]),
+        ("select(a, a, c)", ["compare", "select"]),
+        ("select(a > c, 1, 0)", ["compare"]),
+        ("cond((a > c) > 0, 1)", ["compare"]),
+        ("(a > c)*(c > 0.1)", ["compare", "compare", "select"]),
+        ("(a > c)^3", ["compare"]),
+        ("a + (a > 31) + (a < -1e300)", []),  # beyond the range of a
+        ("select(a < 31, c, a*a)", []),
+        ("select(a > c, c, c)", []),
+    ],
+)
+def test_a_bit_chooses_and_multiplies_nothing(text, names):
+    assert names_of(text) == names
+
+
+def test_a_comparison_is_one_whatever_the_integer_bits_are():
+    graph = lowered("a > c", "8,1")
+    words = random_words(0)
+    got = interpret(graph, bind(graph, FEATURES, words))["f"]
+    out = graph.ops[graph.outputs[0][1]].type
+    assert set(out.to_float(got)) == {0.0, 1.0}
 
 
 def test_small_factors_vanish_and_outputs_share_a_type():

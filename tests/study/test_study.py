@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import html
 import json
 import os
 import shutil
@@ -308,7 +309,7 @@ def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path)
         assert f'href="designs/{entry.id}/"' in report
         assert (out / "designs" / entry.id / "Makefile").is_file()
         for line in entry.candidate.title.split("; "):
-            assert line.replace("<", "&lt;") in report
+            assert html.escape(line) in report
     assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
     assert 'src="http' not in report  # it opens without a network
 

@@ -236,7 +236,7 @@ X, Y = arrays()
         ({"features": X}, "no label array 'labels' or 'y'"),
         ({"labels": Y, "feature": X}, "no feature array 'features' or 'X' or 'x'; did you mean"),
         (damaged(features=X[:, 0]), "features must have shape (events, features), not [40]"),
-        (damaged(labels=Y[:-1]), "labels must be one class an event, shape [40], not [39]"),
+        (damaged(labels=Y[:-1]), "labels must be one an event, shape [40], not [39]"),
         (damaged(labels=np.eye(2)[Y]), "use argmax(1) on one-hot labels"),
         (damaged(labels=Y + 0.5), "label 0.5 is no class"),
         (damaged(features=X.astype(str)), "row 1, column 'x0': expected a number"),

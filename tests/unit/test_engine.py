@@ -241,7 +241,8 @@ def test_refinement_moves_a_constant_towards_the_truth() -> None:
     g = grammar()
     fine = LutFunc("sin", "sin", Fixed.parse("fixed<12,4,RND,SAT>"), Fixed(14, 2))
     functions = {"sin": on_float32(fine)}
-    evaluator = Evaluator(g, Hardware(g, COSTS, 4.375), x, y, functions, 32.0)
+    hardware = Hardware(g, COSTS, 4.375)
+    evaluator = Evaluator(g, hardware, x, y, None, functions, Fixed(16, 6))
     current = evaluator.assess([("$0", 0.25, "add", "sin")])
     assert current is not None
     for _ in range(6):

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nacsr
 from nacsr.data.words import Feature, Scaling
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed
 from nacsr.frontends.stem import bind
 from nacsr.frontends.symbolic.expr import (
+    OPERATORS,
     Call,
     Num,
     Var,
@@ -27,6 +29,7 @@ from nacsr.frontends.symbolic.parse import MAX_DEPTH, parse
 from nacsr.frontends.symbolic.show import modules, to_latex, to_sympy, to_text
 from nacsr.ir import evaluate as interpret
 from nacsr.luts import LutFunc, lut_functions
+from tests.unit.test_compiler import verified
 
 LUTS = lut_functions()
 NAMES = ["x", "y", "x0", "x1"]
@@ -64,6 +67,17 @@ def read(text: str):
         ("pow(x, 2)", Call("square", (X,))),
         ("max(x, min(y, 2))", Call("max", (X, Call("min", (Y, Num(2.0)))))),
         (" sin ( x )\n", Call("sin", (X,))),
+        ("x > y", Call("greater", (X, Y))),
+        ("x < y", Call("greater", (Y, X))),
+        ("x + 1 > -y", Call("greater", (Call("add", (X, Num(1.0))), Call("neg", (Y,))))),
+        ("x > -3", Call("greater", (X, Num(-3.0)))),
+        ("(x > y) > 0", Call("greater", (Call("greater", (X, Y)), Num(0.0)))),
+        ("x > (y > 0)", Call("greater", (X, Call("greater", (Y, Num(0.0)))))),
+        ("x + (x > y)", Call("add", (X, Call("greater", (X, Y))))),
+        ("greater(x, y)", Call("greater", (X, Y))),
+        ("cond(x, y)", Call("cond", (X, Y))),
+        ("ifelse(x > y, 1, x)", Call("select", (Call("greater", (X, Y)), Num(1.0), X))),
+        ("where(x, y, 1)", Call("select", (X, Y, Num(1.0)))),
     ],
 )
 def test_parse(text, want):
@@ -91,8 +105,20 @@ def test_parse(text, want):
         ("sin(x)(y)", "cannot be called"),
         ("x(y)", "x is a variable"),
         ("sin + 1", r"sin is a function; write sin\(\.\.\.\)"),
-        ("x < y", "comparisons"),
-        ("x == y", "comparisons"),
+        ("x <= y", r"column 3 .*'<=' is not part .*write 1 - \(a > b\)"),
+        ("x >= y", r"'>=' is not part .*write 1 - \(a < b\)"),
+        ("x \u2264 y", r"write 1 - \(a > b\)"),
+        ("x == y", r"'==' is not part .*write 1 - \(a > b\) - \(a < b\)"),
+        ("x != y", r"write \(a > b\) \+ \(a < b\)"),
+        ("x > y && y > 0", r"write min\(p, q\)"),
+        ("x > y | y > 0", r"write max\(p, q\)"),
+        ("!(x > y)", "write 1 - p"),
+        ("x > y ? 1 : 0", r"write select\(p, a, b\)"),
+        ("x > y > 0", r"column 7 .*do not chain; write \(a > b\)\*\(b > c\)"),
+        ("0 < x < y", "do not chain"),
+        ("> x", "a number, a variable or a function is expected"),
+        ("select(x, y)", "select takes 3 argument"),
+        ("cond(x)", "cond takes 2 argument"),
         ("sin(x=1)", "keyword arguments"),
         ("[x for x in y]", "lists"),
         ("{x}", "sets"),
@@ -159,6 +185,40 @@ def test_fold_keeps_what_is_computed():
         fold(read("x + (1e300)^2"), LUTS)
 
 
+def test_fold_of_comparisons_and_choices():
+    assert fold(read("2 > 1"), LUTS) == Num(1.0)
+    assert fold(read("(1 > 1) + x"), LUTS) == Call("add", (Num(0.0), X))
+    assert fold(read("select(2, x, y)"), LUTS) == X
+    assert fold(read("select(0, x, 1/y)"), LUTS) == read("inverse(y)")
+    assert fold(read("select(1 - 2, x, y)"), LUTS) == Y
+    assert fold(read("cond(3 > 2, x)"), LUTS) == X
+    assert fold(read("cond(-1, x)"), LUTS) == Num(0.0)
+    # what is multiplied by a comparison comes after it, so that it only switches
+    assert fold(read("2*(x > y)*x0"), LUTS) == read("(x > y)*(2*x0)")
+    assert fold(read("x0*((y*(x > 0))*3)"), LUTS) == read("(x > 0)*(x0*(y*3))")
+    assert fold(read("(x > y)*((y > 0)*x)"), LUTS) == read("(x > y)*((y > 0)*x)")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_comparisons_and_choices_keep_the_type_of_their_columns(kind):
+    x, y = np.array([1, -1, 0, 0.5], kind), np.array([0, -1, 2, 4], kind)
+    greater, cond, select = (OPERATORS[n].apply for n in ("greater", "cond", "select"))
+    for got, want in (
+        (greater(x, y), [1, 0, 0, 0]),
+        (greater(x, 0.25), [1, 0, 0, 1]),
+        (greater(0.0, x), [0, 1, 0, 0]),
+        (cond(x, y), [0, 0, 0, 4]),
+        (cond(x, 3.0), [3, 0, 0, 3]),
+        (cond(1.0, x), x),
+        (select(x, y, -y), [0, 1, -2, 4]),
+        (select(x, 1.0, 2.0), [1, 2, 2, 1]),
+        (select(-1.0, x, y), y),
+    ):
+        assert got.dtype == kind
+        assert (got == np.array(want, kind)).all()
+    assert (greater(2.0, 1.0), cond(-1.0, 2.0), select(1.0, 2.0, 3.0)) == (1.0, 0.0, 2.0)
+
+
 def test_evaluate_uses_the_tables():
     x = np.linspace(-3, 3, 50)
     columns = {"x": x, "y": x[::-1] + 5}
@@ -180,15 +240,40 @@ def test_forms_for_people():
     assert to_latex(Var("mass_mmdt")) == r"\mathrm{mass\_mmdt}"
 
 
+def test_forms_of_choices_for_people():
+    e = read("0.51234*(x > y) + select(x > 1, y, cond(x, 2))")
+    assert to_text(e, digits=2) == "0.51*(x > y) + select(x > 1, y, cond(x, 2))"
+    assert to_text(read("x + (1 + (x > y))"), digits=2) == "x + 1 + (x > y)"
+    assert to_text(read("x + (x > y)"), digits=2) == "x + (x > y)"
+    assert to_latex(read("2*(x > y)")) == r"2 \cdot \mathbf{1}\left[x > y\right]"
+    assert to_latex(read("select(x > y, x, 2)")) == (
+        r"\begin{cases} x & \text{if } x > y \\ 2 & \text{otherwise} \end{cases}"
+    )
+    assert to_latex(read("3*cond(x + 1, y)")) == (
+        r"3 \cdot \left(\begin{cases} y & \text{if } x + 1 > 0 \\ "
+        r"0 & \text{otherwise} \end{cases}\right)"
+    )
+
+
 def test_sympy_form_evaluates_the_same_tables():
     import sympy
 
-    e = read("sin(x)*tanh(y) - max(x, y)^3/4 + abs(-x)")
+    e = read(
+        "sin(x)*tanh(y) - max(x, y)^3/4 + abs(-x) + select(x > y, x, 2*y) + cond(x, y) + (y < 1)*x"
+    )
     columns = {"x": np.linspace(-3, 3, 40), "y": np.linspace(-1, 4, 40)}
     formula = to_sympy(e, LUTS)
     symbols = [sympy.Symbol(n) for n in columns]
     got = sympy.lambdify(symbols, formula, [modules(LUTS), "numpy"])(*columns.values())
     assert got == pytest.approx(evaluate(e, columns, LUTS), rel=1e-12)
+
+
+@pytest.mark.parametrize("flow", ["hls", "rtl"])
+def test_comparisons_and_choices_in_emitted_designs(flow, tmp_path):
+    design = nacsr.compile("select(x > y, x, 2*y) + (x > 0.5)*y", to=flow)
+    verified(design, tmp_path / flow)
+    values = design.run([[1.0, 0.5], [0.25, 3.0], [-2.0, -3.0]])
+    assert np.ravel(values).tolist() == [1.5, 6.0, -2.0]
 
 
 GOLDEN = Path(__file__).resolve().parents[2].parent / "shared/data/symbolic/jets_golden.json"

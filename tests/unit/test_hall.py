@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nacsr.errors import ExpressionError
+from nacsr.frontends.symbolic import halls
+from nacsr.frontends.symbolic.custom import custom_operators
 from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate, variables
 from nacsr.frontends.symbolic.hall import read_hall
 from nacsr.luts import lut_functions
@@ -144,6 +147,83 @@ def test_missing_and_binary_files(tmp_path):
         read_hall(tmp_path / "a.csv")
 
 
+# ---- finished runs
+
+
+NAMES = ("pt", "eta", "mass")
+
+
+def test_formulas_of_a_run(tmp_path, caplog):
+    """By complexity, each once, in the features' names; of a file or of its folder."""
+    text = HALL + '9,0.4,"asin(x0)"\n8,0.5,"mass"\n2,0.9,"x0 * -0.5"\n'
+    path = write(tmp_path, text)
+    found = halls.read(path, NAMES, lut_functions())
+    assert [variables(e) for e in found] == [(), ("pt",), ("eta", "mass", "pt"), ("mass",)]
+    assert found == halls.read(tmp_path, NAMES, lut_functions())
+    assert "unknown function 'asin'" in caplog.text
+    assert "left out" in caplog.text
+
+
+def test_functions_that_nacsr_gave_to_pysr(tmp_path):
+    """Halls of ``engine: pysr`` call our tables under names of their own."""
+    custom = custom_operators({"half": "0.5*a"}, lut_functions())
+    equation = "nacsr_sin(nacsr_half(x0)) + nacsr_select(x1, x2, 1.0)"
+    path = write(tmp_path, f'Complexity,Loss,Equation\n5,1.0,"{equation}"\n')
+    (found,) = halls.read(path, NAMES, lut_functions(), custom)
+    half = Call("mul", (Num(0.5), Var("pt")))
+    choice = Call("select", (Var("eta"), Var("mass"), Num(1.0)))
+    assert found == Call("add", (Call("sin", (half,)), choice))
+    assert read_hall(path, NAMES, custom=custom)[0].equation == equation
+
+
+@pytest.mark.parametrize("name", ["hall_of_fame_output1.csv", "hall_of_fame.csv.bak"])
+def test_folder_of_a_run(tmp_path, name):
+    """One output of a run that had one, or all that a killed run left."""
+    write(tmp_path, HALL, name)
+    assert len(halls.read(tmp_path, NAMES, lut_functions())) == 3
+
+
+def test_several_outputs(tmp_path):
+    for i in (1, 2):
+        write(tmp_path, HALL, f"hall_of_fame_output{i}.csv")
+        write(tmp_path, HALL, f"hall_of_fame_output{i}.csv.bak")
+    with pytest.raises(ExpressionError) as caught:
+        halls.read(tmp_path, NAMES, lut_functions())
+    both = "give one of hall_of_fame_output1.csv, hall_of_fame_output2.csv in it"
+    assert str(caught.value).endswith(both)
+    assert len(halls.read(tmp_path / "hall_of_fame_output2.csv", NAMES, lut_functions())) == 3
+
+
+PICKLE = pickle.dumps({"equations": "x0"})
+LOOKALIKES = {
+    "empty.csv": (b"", "ends in the middle of a row"),
+    "page.html": (b"<html>\n<body>Complexity,Loss,Equation</body>\n", "is no hall of fame of PySR"),
+    "scores.csv": (b"Name,Loss,Epoch\nx0,0.5,3\n", "is no hall of fame of PySR"),
+    "prose.csv": (b"Complexity,Loss,Equation\nsee, for instance, x0\n", "ends in the middle"),
+    "image.csv": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "cannot be read as text"),
+    "zeros.csv": (bytes(64), "is no hall of fame of PySR"),
+    "checkpoint.csv": (PICKLE, "cannot be read as text"),
+    "checkpoint.pkl": (PICKLE, "is a pickle, which is never opened"),
+    "foreign.csv": (b'Complexity,Loss,Equation\n3,0.5,"rm -rf /"\n', "unknown variable 'rm'"),
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_lookalikes(tmp_path, name):
+    content, says = LOOKALIKES[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ExpressionError) as caught:
+        halls.read(tmp_path / name, NAMES, lut_functions())
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_without_a_run(tmp_path):
+    with pytest.raises(ExpressionError, match=r"no hall_of_fame.csv is in this folder"):
+        halls.read(tmp_path, NAMES, lut_functions())
+
+
 # ---- halls of others
 
 
@@ -165,6 +245,23 @@ def test_real_halls(folder, rows, readable):
     assert all("asin" in r.reason or "exponent" in r.reason for r in found if r.tree is None)
     losses = [r.loss for r in found]
     assert losses == sorted(losses, reverse=True)
+
+
+@needs_halls
+def test_real_folders():
+    """The folders of real runs, old forms among them, without names of the inputs."""
+    found = {
+        f.name: halls.read(f, None, lut_functions())
+        for f in HALLS.glob("[a-z]*_[a-z]*/")
+        if not f.name.startswith("negative")
+    }
+    assert {name: len(formulas) for name, formulas in found.items()} == {
+        "dibyasha_esol": 15,
+        "gvdr_rdpg": 7,
+        "hsianktin_monkeypox": 5,
+        "mis0butter_julia_learn": 9,
+        "yuhangxie_pfv": 8,
+    }
 
 
 @needs_halls

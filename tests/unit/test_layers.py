@@ -33,9 +33,11 @@ FLOORS = {
     "testing": 7,
     "design": 8,
     "compiler": 8,
+    "teacher": 8,
     "prepare": 8,
     "workers": 8,
     "finish": 9,
+    "sweep": 9,
     "study": 10,
     "report": 10,
     "cli": 11,
@@ -43,6 +45,8 @@ FLOORS = {
 # who on one floor may see whom
 SAME_FLOOR = {
     ("compiler", "design"),
+    ("teacher", "compiler"),
+    ("prepare", "teacher"),
     ("data", "fixed"),
     ("luts", "ir"),
     ("archive", "search"),

@@ -157,6 +157,46 @@ def test_useless_definitions_are_refused(domain, value, function, says):
         LutFunc("f", function, Fixed.parse(domain), Fixed.parse(value))
 
 
+@pytest.mark.parametrize(
+    "domain", ["fixed<8,4,TRN,SAT>", "fixed<8,4,RND_CONV,SAT_SYM>", "ufixed<7,2,TRN_ZERO,SAT>"]
+)
+@pytest.mark.parametrize(
+    ("name", "function"), [("sin", np.sin), ("tanh", np.tanh), ("inverse", lambda x: 1 / x)]
+)
+def test_a_sampled_function_is_the_built_in_one(name, function, domain):
+    place, value = Fixed.parse(domain), Fixed(9, 2)
+    mine = LutFunc.sampled("mine", function, place, value, "my own")
+    built_in = LutFunc(name, name, place, value)
+    assert (mine.table == built_in.table).all()
+    assert (mine.name, mine.function, mine.about, mine.max_error()) == ("mine", "", "my own", 0.0)
+    assert (mine.numpy([0.3, -9.0]) == built_in.numpy([0.3, -9.0])).all()
+
+
+def _breaks(x):
+    msg = "no\nway"
+    raise ZeroDivisionError(msg)
+
+
+@pytest.mark.parametrize(
+    ("function", "domain", "says"),
+    [
+        (lambda x: np.where(x > 2, np.nan, x), "fixed<4,3,RND,SAT>", "NaN at 2.5; give a number"),
+        (lambda x: np.sqrt(x - 1), "fixed<4,3,RND,SAT>", "'f': it is NaN at "),
+        (lambda x: x[:-1], "fixed<4,3,RND,SAT>", r"float64 of shape \(15,\) for an array of 16"),
+        (lambda x: "three", "fixed<4,3,RND,SAT>", "not one real number each; write it with numpy"),
+        (lambda x: x + 1j, "fixed<4,3,RND,SAT>", "it gave complex128"),
+        (_breaks, "fixed<4,3,RND,SAT>", r"ZeroDivisionError \(no way\) .* -4..3.5; .*vectorize"),
+        (lambda x: 0 * x, "fixed<4,3,RND,SAT>", "a constant"),
+        (np.sin, "fixed<4,3>", "must saturate"),
+        (np.sin, "fixed<40,3,TRN,SAT>", r"limit 2\*\*12"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused(function, domain, says):
+    with pytest.raises(SpecError, match=says) as caught:
+        LutFunc.sampled("f", function, Fixed.parse(domain), Fixed(9, 4))
+    assert "\n" not in str(caught.value)
+
+
 GOOD = """name = "wave"
 function = "sin"
 domain = "fixed<6,3,RND,SAT>"

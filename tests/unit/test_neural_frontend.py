@@ -154,6 +154,48 @@ def test_objectives_weigh_a_dsp_by_the_target(problem):
     assert frontend._objectives(measured, problem) == [0.25, area, 4.0]
 
 
+def test_the_first_objective_of_a_regression_is_its_error(problem):
+    fields = ("rmse", "median_error", "luts", "dsps", "latency_cycles")
+    measured = [
+        frontend.Measurement(name, value, "analytic", "csynth", "", "", "")
+        for name, value in zip(fields, (2.5, 0.1, 100.0, 0.0, 4.0), strict=True)
+    ]
+    told = replace(problem, task="regression")
+    assert frontend._objectives(measured, told) == [2.5, 100.0, 4.0]
+
+
+TASKS = {
+    "regression": (("mass",), lambda z: 90 + 4 * z[:, 0] - z[:, 1] * z[:, 2]),
+    "classification": (("bkg", "sig"), lambda z: (z[:, 0] > 0.2).astype(np.int64)),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", ["search", "final"])
+def test_tasks_of_one_output(problem, task, kind):
+    classes, rule = TASKS[task]
+    events = [
+        Events(e.words, rule(problem.values(e)), np.random.default_rng(1).uniform(0, 2, len(e)))
+        for e in (problem.train, problem.validation)
+    ]
+    told = replace(problem, task=task, classes=classes, train=events[0], validation=events[1])
+    mlp = {"widths": [8], "activation": "relu", "batchnorm": True}
+    bits = {"weight_bits": 6, "activation_bits": 8}
+    payload = {"mlp": mlp | bits, "steps": 400, "seed": 1, "parent": ""}
+    outcome = NeuralFrontend.run(Job("network", kind, payload, ""), told)
+    (found,) = outcome.found
+    assert found.candidate.reason == ""  # the lowered network equals Brevitas bit for bit
+    assert found.candidate.title == "MLP 4-8-1 relu bn w6 a8"
+    value = {m.metric: m for m in found.measurements}
+    if task == "regression":
+        assert outcome.result["objectives"][0] == value["rmse"].value < 2
+        assert value["median_error"].value < value["p95_error"].value < 0.1
+    else:
+        assert outcome.result["objectives"][0] == 1 - value["accuracy"].value < 0.1
+        assert value["auc"].label == "sig"
+    assert (found.graph is None) == (kind == "search")
+
+
 def outcome_of(job, objectives):
     candidate = frontend.Candidate("network", dict(job.payload["mlp"]), 1, "")
     return frontend.Outcome({"objectives": objectives}, found=(frontend.Found(candidate),))

@@ -4,17 +4,20 @@ import numpy as np
 import pytest
 import torch
 
+from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling
 from nacsr.fixed import Fixed, Overflow, Rounding
-from nacsr.frontends.neural.lower import network
+from nacsr.frontends.neural import qat
+from nacsr.frontends.neural.goal import Rows, Units
+from nacsr.frontends.neural.lower import from_brevitas, network
 from nacsr.frontends.neural.space import Mlp
 from nacsr.frontends.neural.train import (
-    Rows,
     TrainingError,
     _fold,
     _initial,
     _quantise,
     batch_size,
+    in_units,
     lowered,
     plan,
     quantised_forward,
@@ -40,7 +43,7 @@ def words(events=600, seed=0):
 def rows(events=600):
     """Three classes told apart by a linear rule of the words."""
     raw = words(events)
-    return Rows.of(WORD.to_float(raw), raw[:, :3].argmax(1), 3)
+    return Rows.of(WORD.to_float(raw), Events(raw, raw[:, :3].argmax(1)), 3, "classification")
 
 
 @pytest.mark.parametrize(
@@ -149,3 +152,98 @@ def test_divergence_is_an_error_with_the_step():
 def test_small_sets_get_small_batches_and_a_limit(events, batch, steps):
     assert batch_size(events) == batch
     assert useful_steps(5_000, events) == steps  # no event is seen more than 120 times
+
+
+# ---- other tasks, and weights
+
+
+def events_of(y, weights=None, count=600):
+    return Events(words(count), y, weights)
+
+
+def test_units_are_the_mean_and_a_power_of_two():
+    y = np.random.default_rng(2).normal(91.2, 2.4, 5_000)
+    units = Units.of(events_of(y))
+    assert units == Units(91.25, 1)  # to 1/16 of 2
+    heavy = np.where(y > 92, 3.0, 0.0)
+    assert Units.of(events_of(y, heavy)).centre == pytest.approx(y[y > 92].mean(), abs=0.1)
+    assert Units.of(events_of(y * 1e-6)).shift == 1 - 20
+    assert Units.of(events_of(np.full(600, 3.0))).shift == 0
+
+
+def test_targets_are_standardised_exactly_where_float32_holds_them():
+    y = np.random.default_rng(2).integers(-500, 500, 600) / 4 + 1_000
+    made = Rows.of(np.zeros((600, 1)), events_of(y), 1, "regression")
+    assert (made.y.double().numpy() * 2.0**made.units.shift + made.units.centre == y).all()
+    assert made.y.std() < 1.5
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_a_whole_weight_is_a_repeated_event(task):
+    raw, times = words(), np.random.default_rng(3).integers(0, 4, 600)
+    y = {"regression": raw[:, 0] / 7.0, "binary": raw[:, 0] > 0, "multiclass": raw.argmax(1)}[task]
+    outputs, kind = {"regression": (1, task), "binary": (1, ""), "multiclass": (6, "")}[task]
+    once = Rows.of(raw * 0.5, Events(raw, y, times.astype(float)), outputs, kind)
+    many = np.repeat(np.arange(600), times)
+    units = once.units
+    found = torch.randn(600, outputs, generator=generator(), dtype=torch.float64)
+    repeated = Rows(once.x[many], once.y[many], outputs, None, units)
+    index = torch.arange(600)
+    one = once.loss(found, index) * 600
+    more = repeated.loss(found[torch.from_numpy(many)], torch.arange(len(many))) * len(many)
+    torch.testing.assert_close(one, more, rtol=1e-6, atol=0)
+
+
+def test_the_cross_entropy_of_one_output_is_that_of_two():
+    raw = words()
+    y = (raw[:, 0] > 0).astype(np.int64)
+    two, one = (Rows.of(WORD.to_float(raw), events_of(y), n, "classification") for n in (2, 1))
+    found = torch.randn(600, 1, generator=generator())
+    index = torch.arange(600)
+    both = torch.cat([torch.zeros(600, 1), found], 1)
+    torch.testing.assert_close(one.loss(found, index), two.loss(both, index))
+
+
+@pytest.mark.parametrize("light", [0, 1])
+def test_weights_are_learnt(light):
+    """Two classes that no input tells apart: the heavier one is guessed."""
+    y = np.arange(600) % 2
+    events = events_of(y, np.where(y == light, 0.25, 1.75))
+    made = Rows.of(np.zeros((600, 6)), events, 1, "classification")
+    ((_, _), (_, bias)) = train_float(Mlp((4,)), made, 60, generator())
+    assert (bias.item() > 0) == (light == 0)
+
+
+@pytest.mark.parametrize(
+    ("centre", "spread"), [(91.0, 2.5), (0.0, 1.0), (-3e5, 40.0), (1e-4, 1e-6), (5.0, 1e4)]
+)
+def test_a_regression_in_its_units_is_the_same_network(centre, spread):
+    raw = words()
+    y = centre + spread * (WORD.to_float(raw)[:, 0] / 4 + np.sin(raw[:, 1]) / 8)
+    events, draws = Rows.of(WORD.to_float(raw), events_of(y), 1, "regression"), generator()
+    units = events.units
+    layers = train_float(Mlp((8,)), events, 40, draws)
+    types = plan(Mlp((8,)), layers, events.x)
+    layers = train_quantised(types, layers, events, 20, draws)
+    moved = in_units(types, layers, units)
+    fresh = WORD.to_float(words(2_000, seed=9))
+    with torch.no_grad():
+        standard = quantised_forward(types, layers, torch.from_numpy(fresh).float())
+    wanted = standard.double().numpy() * 2.0**units.shift + units.centre
+    graph = network(FEATURES, EXTERNAL, lowered(*moved))
+    out = graph.ops[graph.outputs[0][1]].type
+    assert (out.to_float(scores(graph, FEATURES, words(2_000, seed=9))) == wanted).all()
+    module = qat.build(types, layers).eval()
+    assert (qat.outputs(module, fresh) == standard.double().numpy()).all()
+    module = qat.build(*in_units(types, qat.layers(module), units)).eval()
+    assert (qat.outputs(module, fresh) == wanted).all()
+    lowered_module = from_brevitas(module, FEATURES, EXTERNAL)
+    out = lowered_module.ops[lowered_module.outputs[0][1]].type
+    assert (out.to_float(scores(lowered_module, FEATURES, words(2_000, seed=9))) == wanted).all()
+
+
+def test_a_classifier_has_no_units():
+    events = rows()
+    layers = train_float(Mlp((4,)), events, 5, generator())
+    types = plan(Mlp((4,)), layers, events.x)
+    assert in_units(types, layers, None) == (types, layers)

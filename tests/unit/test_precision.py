@@ -245,6 +245,52 @@ def test_a_fitted_table_is_its_own_definition() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "select(a > 0.3, a*b, 0.7*c)",  # a constant off the grid: moved where it decides the same
+        "0.37*(a > 0.3) - 0.21*(b < 1.7)*a",
+        "cond(a - c, sin(a))",
+        "select(max(a, b) > a*c, exp(0.3*a), b) + abs(c)",
+        "(a > b)*c*(c > a)",
+        "select(2*a - c, select(b > 0.9, 0.1, 0.2*a), -0.3*c)",
+    ],
+)
+def test_comparisons_of_exact_values_have_a_bound(text: str) -> None:
+    design = within(text, 0.01)
+    assert measured(design, text, every_word()) - FLOAT <= design.bounds["f"] <= 0.01
+    assert any(op.name == "compare" for op in design.graph.ops)
+
+
+def test_only_what_a_comparison_depends_on_is_exact() -> None:
+    both, alone = within("select(a > 0.3, a*b, c)", 0.05), within("a*b", 0.05)
+    wide = [next(o.type.width for o in d.graph.ops if o.name == "mul") for d in (both, alone)]
+    assert wide[0] == wide[1] < 20  # of 12 and 8 bits
+    compare = next(op for op in both.graph.ops if op.name == "compare")
+    assert both.graph.ops[compare.args[0]].type.width == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("c + (sin(a) > 1.5)", "c"),
+        ("c + (exp(a) > 0)", "c + 1"),
+        ("select(cosh(a) > 0.5, c, sin(a))", "c"),
+        ("cond(a - 9, sin(a)) + c", "c"),
+        ("select(sin(a) > sin(a), a, c)", "c"),
+    ],
+)
+def test_what_intervals_decide_is_no_comparison(text: str, same: str) -> None:
+    assert str(within(text, 0.01).graph) == str(within(same, 0.01).graph)
+
+
+@pytest.mark.parametrize("text", ["(a > b)*c", "cond(a > b, c)"])
+def test_a_bit_chooses_and_multiplies_nothing(text: str) -> None:
+    design = within(text, 1e-6)
+    assert measured(design, text, every_word()) == 0
+    assert [op.name for op in design.graph.ops if op.args] == ["compare", "select"]
+
+
+@pytest.mark.parametrize(
     ("text", "max_error", "ranges", "says"),
     [
         ("a", 0.0, None, "max_error must be a positive number"),
@@ -259,6 +305,9 @@ def test_a_fitted_table_is_its_own_definition() -> None:
         ("a/0", 0.1, None, "division by a constant that is zero"),
         ("(a*b*c)^3", 1e-30, None, "63 bits"),
         ("sin(0.1*a)", 1e-12, None, "no number of bits"),
+        ("sin(a) > 0.5", 0.1, None, r"for greater in 'sin\(a\) > 0.5'.* give a precision"),
+        ("cond(sin(a), b)", 0.1, None, r"for cond in 'cond\(sin\(a\), b\)': it jumps"),
+        ("select(0.3*a - b, b, c)", 1e-6, None, "for select in .* exact in 63 bits"),
     ],
 )
 def test_what_cannot_be_is_refused(text: str, max_error: float, ranges, says: str) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,15 @@ import numpy as np
 import pytest
 
 from nacsr.cost import operator_costs
-from nacsr.errors import DataError, ToolError
-from nacsr.fixed import Fixed, Rounding
-from nacsr.frontends.symbolic import pysr
-from nacsr.frontends.symbolic.engine import search
+from nacsr.errors import DataError, SpecError, ToolError
+from nacsr.fixed import Fixed
+from nacsr.frontends.symbolic import child, julia_code, pysr, pysr_options
+from nacsr.frontends.symbolic.complexities import complexities, pysr_text
+from nacsr.frontends.symbolic.custom import custom_operators
 from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate
+from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.request import Config, Sample
-from nacsr.luts import LutFunc, lut_functions
+from nacsr.luts import lut_functions
 
 LUTS = lut_functions()
 COSTS = operator_costs(Fixed(16, 6), 200.0)
@@ -58,12 +60,15 @@ class Function:
     def __init__(self, name):
         self.name = name
 
+    def __repr__(self):
+        return self.name
+
 RECORD = {"sources": []}
 
 def seval(source):
     RECORD["sources"].append(source)
-    named = re.search(r"function (\\w+)\\(", source)
-    return Function(named[1] if named else source)
+    named = re.findall(r"(?:function |; |^)(\\w+)\\([^)]*\\)(?: where \\{T\\}| =|\\n)", source)
+    return Function(named[-1] if named else source)
 
 def options(**given):
     RECORD["options"] = {k: repr(v) if isinstance(v, MagicMock) else v for k, v in given.items()}
@@ -72,10 +77,15 @@ def options(**given):
 def search(x, y, *, options, run_id, **given):
     RECORD["search"] = {k: v for k, v in given.items() if isinstance(v, int | str | list)}
     RECORD["shapes"] = [list(x.shape), list(y.shape)]
+    weights = given["weights"]
+    RECORD["weights"] = None if weights is None else [float(w) for w in weights]
+    RECORD["threads"] = os.environ["PYTHON_JULIACALL_THREADS"]
     run = pathlib.Path(RECORD["options"]["output_directory"]) / run_id
     run.mkdir(parents=True, exist_ok=True)
     (run / "hall_of_fame.csv").write_text(os.environ["FAKE_HALL"])
     pathlib.Path(os.environ["FAKE_RECORD"]).write_text(json.dumps(RECORD, default=str))
+    if os.environ.get("FAKE_CRASH"):
+        raise RuntimeError("out of memory")
     return MagicMock()
 
 Main = MagicMock()
@@ -86,6 +96,8 @@ Main.isa = lambda value, kind: isinstance(value, Function)
 Main.Base.nameof = lambda function: function.name
 Main.Base.include_string = lambda module, source, name: source
 Main.Symbol = str
+Main.Array = list
+Main.Dict.__getitem__ = lambda self, kinds: dict
 Main.copy = lambda array: array
 Main.take_b = lambda buffer: b""
 Main.SymbolicRegression.OperatorEnum = lambda ops: [[f.name for f in arity] for arity in ops]
@@ -133,22 +145,25 @@ def test_contract_with_the_real_pysr(fake_julia):
         ["square", "nacsr_sin", "nacsr_tanh"],
         ["+", "-", "*", "max"],
     ]
-    assert given["maxsize"] == 12
+    assert given["complexity_mapping"] == "nacsr_cycles"
+    assert given["complexity_of_operators"] is None
+    assert (given["maxsize"], given["maxdepth"]) == (8, 12)  # in cycles; levels
     assert given["max_evals"] == 3_000
     assert given["deterministic"] is True
     assert isinstance(given["seed"], int)
     assert given["optimizer_algorithm"] == "NelderMead"
     assert given["batching"] is False
-    assert given["complexity_of_operators"].startswith("Dict((+) => 1, (-) => 1, (*) => ")
-    assert "(nacsr_tanh) => 1" in given["complexity_of_operators"]
+    assert given["constraints"] == {"1": [-1] * 3, "2": [[-1, -1]] * 4}  # none
     assert given["nested_constraints"].count("(nacsr_sin) => 0") == 2
     assert given["elementwise_loss"] is None  # Julia's default: mean squared error
     assert record["search"]["parallelism"] == "serial"
-    assert record["search"]["niterations"] == pysr.ITERATIONS
+    assert record["search"]["niterations"] == pysr_options.ITERATIONS
     assert record["search"]["variable_names"] == ["x0", "x1", "x2"]
     assert record["shapes"] == [[3, 50], [50]]
+    assert record["weights"] is None
+    assert record["threads"] == "1"
     for name in ("sin", "tanh"):
-        assert record["sources"].count(pysr.julia_table(LUTS[name])) == 1
+        assert record["sources"].count(julia_code.table(LUTS[name])) == 1
 
     # and what comes back is rescored on all rows, in our own names, on our own tables
     best = front[-1]
@@ -162,23 +177,92 @@ def test_contract_with_the_real_pysr(fake_julia):
     assert all(Num(1e6) not in getattr(s.expr, "args", ()) for s in front)  # beyond the reach
 
 
-def test_nothing_fits(monkeypatch):
-    def run(arguments, timeout_s, fetch):
-        folder = Path(arguments[-1]) / "run"
-        folder.mkdir()
-        (folder / "hall_of_fame.csv").write_text('Complexity,Loss,Equation\n3,1.0,"x1 * 1.0e6"\n')
-        return subprocess.CompletedProcess(arguments, 0, "", "")
-
-    monkeypatch.setattr(pysr, "_python", run)
+def test_contract_of_everything_else(fake_julia, tmp_path):
+    """Weights, guesses, own operators, arity 3, constraints, nesting, sums, threads, a folder."""
     z, y = events()
-    with pytest.raises(DataError, match="no expression that PySR found fits"):
-        pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
+    folder = tmp_path / "outputs" / "g"
+    folder.mkdir(parents=True)
+    (folder / "hall_of_fame.csv").write_text(HALL.replace("x1 * 0.5", "x0 + x1"))
+    config = replace(
+        CONFIG,
+        operators=("add", "mul", "greater", "cond", "select"),
+        functions=("sin",),
+        custom=custom_operators({"ratio": "select(a, tanh(a)*0.5, b)"}, LUTS),
+        complexities={"add": 1, "mul": 2, "greater": 1, "cond": 1, "select": 3, "sin": 5},
+        guesses=(parse("square(mass) - sin(x0)/4", NAMES, LUTS), parse("exp(x1)", NAMES, LUTS)),
+        nesting={"sin": {"mul": 1}},
+        extra={"constraints": {"mul": [-1, 3], "sin": 7}, "procs": 2, "parsimony": 0.01},
+    )
+    weights = np.linspace(0.5, 1.5, len(y))
+    pysr.search(Sample(z, y, NAMES, weights), config, COSTS, LUTS, seed=1, folder=folder)
+    record = json.loads(fake_julia.read_text())
+    given = record["options"]
+    assert given["operators"] == [
+        ["nacsr_sin"],
+        ["+", "*", "greater", "cond", "nacsr_ratio"],
+        ["nacsr_select"],
+    ]
+    own = next(t for t in record["sources"] if "nacsr_ratio(" in t)
+    assert own.startswith("begin; begin; const nacsr_tanh_table = ")
+    assert own.endswith(
+        "; nacsr_select(a, b, c) = ifelse(a > zero(a), b, c); nacsr_ratio(a::T, b::T) where {T}"
+        " = nacsr_select(a, (nacsr_tanh(a) * T(0.5)), b); end"
+    )
+    assert given["complexity_mapping"] is None
+    assert given["complexity_of_operators"].startswith("Dict((nacsr_sin) => 5, (+) => 1, (*) => 2")
+    assert "(nacsr_ratio) => 6, " in given["complexity_of_operators"]  # select + tanh + mul
+    assert given["maxsize"] == 12
+    assert given["nested_constraints"] == "Dict((nacsr_sin) => Dict((*) => 1, ), )"
+    assert given["constraints"]["1"] == [7]
+    assert given["constraints"]["2"] == [[-1, -1], [-1, 3], [-1, -1], [-1, -1], [-1, -1]]
+    assert given["parsimony"] == 0.01
+    assert given["deterministic"] is False
+    assert record["search"]["parallelism"] == "multithreading"
+    assert record["threads"] == "2"
+    assert len(set(record["weights"])) == 50
+    assert given["output_directory"] == str(tmp_path / "outputs")
+    first, *others = record["search"]["guesses"][0]
+    assert first == "((x1 * x1) + ((-1.0) * (nacsr_sin(x2) * 0.25)))"
+    assert "(x0 + x1)" in others  # of the hall that was there
+    assert not any("exp" in g or "square" in g for g in others)
+    assert (folder / "hall_of_fame.csv").read_text() == HALL
+
+
+def test_contract_of_what_the_command_prints(fake_julia, monkeypatch, tmp_path):
+    """``nacsr complexities`` prints arguments that the real PySR takes."""
+    operators = ("add", "mul", "select")
+    given = complexities("auto", operators, tuple(LUTS), Fixed(16, 6), 200.0, "vu9p")
+    text = pysr_text(given, operators, tuple(LUTS)).replace("\n", "\n    ")
+    script = (
+        "import numpy as np\nfrom pysr import PySRRegressor\nimport sympy\n"
+        f"model = PySRRegressor(\n    {text}\n"
+        f"    output_directory={str(tmp_path)!r}, run_id='run', progress=False,\n)\n"
+        "model.fit(np.ones((9, 2)), np.ones(9))\n"
+    )
+    monkeypatch.setenv("FAKE_HALL", 'Complexity,Loss,Equation\n1,0.5,"x0"\n')
+    monkeypatch.setenv("PYTHON_JULIACALL_THREADS", "1")
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    found = json.loads(fake_julia.read_text())["options"]
+    assert found["operators"] == [[*LUTS], ["+", "*"], ["select"]]
+    assert f"(sin) => {given['sin']}, " in found["complexity_of_operators"]
+
+
+def test_unknown_keyword_is_one_line(fake_julia):
+    z, y = events()
+    config = replace(CONFIG, extra={"populatoins": 3})
+    with pytest.raises(SpecError) as caught:
+        pysr.search(Sample(z, y, NAMES), config, COSTS, LUTS, seed=1)
+    assert str(caught.value) == (
+        "families.expression.pysr: unknown keyword argument of PySRRegressor 'populatoins', did "
+        "you mean 'populations'?"
+    )
 
 
 def test_failure_inside_pysr_is_one_line(fake_julia, monkeypatch):
-    monkeypatch.setenv("FAKE_RECORD", "/no/such/folder/record.json")
+    monkeypatch.setenv("FAKE_HALL", "")
+    monkeypatch.setenv("FAKE_CRASH", "yes")
     z, y = events()
-    with pytest.raises(ToolError, match=r"PySR failed \(FileNotFoundError.*engine: embedded"):
+    with pytest.raises(ToolError, match=r"PySR failed \(RuntimeError: out of.*engine: embedded"):
         pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
 
 
@@ -201,93 +285,112 @@ def test_without_julia(monkeypatch, tmp_path):
 
 def test_pysr_stays_out_of_the_main_process():
     script = (
-        "import sys; from nacsr.frontends.symbolic import pysr; "
-        "sys.exit(any(m in sys.modules for m in ('pysr', 'juliacall', 'sympy', 'sklearn')))"
+        "import sys; from nacsr.frontends.symbolic import engines; "
+        "sys.exit(any(m in sys.modules for m in ('pysr', 'juliacall', 'sympy', 'pyoperon')))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_options_without_functions_and_small_sizes():
-    config = replace(CONFIG, operators=("add", "mul"), functions=(), max_size=3)
-    given = pysr.options(config, COSTS, LUTS, seed=0)
-    assert given["operators"] == {2: ["+", "*"]}
-    assert given["nested_constraints"] is None
-    assert given["maxsize"] == 7  # PySR's least
-    json.dumps(given)
+# ---- while PySR runs, and when it does not end well
 
 
-# ---- tables as Julia text
+def pretend(monkeypatch, *halls: str, ends: object) -> None:
+    """A PySR that writes one hall after the other, and then ends like this."""
+
+    def run(arguments, folder, environment, watch):
+        run_folder = Path(json.loads((folder / "request.json").read_text())["run"])
+        run_folder.mkdir(parents=True, exist_ok=True)
+        for hall in halls:
+            (run_folder / "hall_of_fame.csv").write_text(hall)
+            watch()
+        if isinstance(ends, BaseException):
+            raise ends
+        return ends
+
+    monkeypatch.setattr(child, "run", run)
 
 
-def read_table(text: str) -> tuple[list[int], float, str, int, int, float]:
-    """Entries, factor, rounding, ends and LSB out of the Julia text."""
-    found = re.fullmatch(
-        r"begin; const nacsr_f_table = parse\.\(Int64, split\(\"([-\d ]+)\"\)\); "
-        r"function nacsr_f\(x::T\) where \{T\}; isfinite\(x\) \|\| return T\(NaN\); "
-        r"v = Float64\(x\) \* (\S+); "
-        r"return T\(nacsr_f_table\[Int\(clamp\((.+), (\S+), (\S+)\)\) - \((\S+)\) \+ 1\]"
-        r" \* (\S+)\); end; end",
-        text,
-    )
-    assert found is not None
-    low, high = float(found[4]), float(found[5])
-    assert low == int(found[6])
-    entries = [int(n) for n in found[1].split()]
-    return entries, float(found[2]), found[3], int(low), int(high), float(found[7])
+CUT = HALL[:-20]
 
 
-ROUNDED = {
-    "floor(v)": np.floor,
-    "trunc(v)": np.trunc,
-    "floor(v + 0.5)": lambda v: np.floor(v + 0.5),
-    "ceil(v - 0.5)": lambda v: np.ceil(v - 0.5),
-    "copysign(ceil(abs(v) - 0.5), v)": lambda v: np.copysign(np.ceil(abs(v) - 0.5), v),
-    "copysign(floor(abs(v) + 0.5), v)": lambda v: np.copysign(np.floor(abs(v) + 0.5), v),
-    "round(v)": np.rint,  # both round ties to even
-}
-
-
-@pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize(
-    "domain", ["fixed<7,3,TRN,SAT>", "ufixed<6,2,TRN,SAT>", "fixed<6,9,TRN,SAT_SYM>"]
+    ("ends", "says"),
+    [
+        ((-9, ""), "PySR failed (ended by signal 9); its best 6 formulas so far go on"),
+        ((1, "x\nOutOfMemoryError()"), "PySR failed (OutOfMemoryError())"),
+        (KeyboardInterrupt(), "PySR was interrupted; its best 6 formulas so far go on"),
+    ],
 )
-def test_julia_table_is_the_same_table(rounding, domain):
-    """Read back from the Julia text and looked up as it says: the very values of the firmware."""
-    type_ = Fixed.parse(domain).with_modes(rounding, Fixed.parse(domain).overflow)
-    lut = LutFunc("f", "sigmoid", type_, Fixed(12, 2))
-    entries, factor, text, low, high, lsb = read_table(pysr.julia_table(lut))
-    x = np.concatenate([np.arange(-1200, 1200) * type_.lsb / 8, [1e30, -1e30]])
-    place = np.clip(ROUNDED[text](x * factor), low, high).astype(int) - low
-    assert len(entries) == high - low + 1
-    assert (np.array(entries)[place] * lsb == lut.numpy(x)).all()
+def test_the_best_so_far_goes_on(monkeypatch, caplog, ends, says):
+    """Also where the last hall was cut off in the middle of a row."""
+    pretend(monkeypatch, HALL, CUT, ends=ends)
+    z, y = events()
+    with caplog.at_level("INFO", "nacsr"):
+        front = pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
+    assert front[-1].loss < 1e-3
+    assert "PySR: 6 formulas, smallest loss 9.9" in caplog.text
+    assert says in caplog.text
 
 
-# ---- prices
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [((-11, ""), ToolError), ((0, ""), ToolError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_nothing_was_found_before_the_end(monkeypatch, ends, kind):
+    pretend(monkeypatch, ends=ends)
+    z, y = events()
+    with pytest.raises(kind):
+        pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
 
 
-def test_price_by_hand():
-    add, sub, mul = COSTS["add"], COSTS["sub"], COSTS["mul"]
-    x, y = Var("x"), Var("y")
-    cycles, luts, dsps = pysr.price(Call("mul", (x, y)), COSTS, 4.375)
-    assert (luts, dsps) == (2 * sub.luts + mul.luts, mul.dsps)
-    assert cycles == -(-(sub.delay_ns + mul.delay_ns) // 4.375)
-    shared = Call("mul", (x, y))  # equal subtrees are one circuit
-    assert pysr.price(Call("add", (shared, shared)), COSTS, 4.375)[1:] == (luts + add.luts, dsps)
-    wires = Call("mul", (x, Num(-0.25)))
-    assert pysr.price(wires, COSTS, 4.375) == (1, sub.luts, 0)
-    assert pysr.price(Num(3.0), COSTS, 4.375) == (1, 0, 0)
-    table = Call("tanh", (x,))  # a table takes a period of its own
-    assert pysr.price(table, COSTS, 4.375) == (2, sub.luts + COSTS["lut"].luts, 0)
+def test_nothing_fits(monkeypatch):
+    pretend(monkeypatch, 'Complexity,Loss,Equation\n3,1.0,"x1 * 1.0e6"\n', ends=(0, ""))
+    z, y = events()
+    with pytest.raises(DataError, match="no expression that was found stays finite and fits"):
+        pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
 
 
-def test_price_is_that_of_the_embedded_engine():
-    """Both engines' formulas compete on one front, so both must be priced alike."""
-    z, y = events(200)
-    config = replace(CONFIG, evaluations=1_500, rows=200, max_size=20)
-    front = search(Sample(z, y, NAMES), config, COSTS, LUTS, seed=1)
-    assert len(front) > 5
-    for s in front:
-        assert pysr.price(s.expr, COSTS, config.period_ns) == (s.cycles, s.luts, s.dsps)
+def test_a_process_ends_with_the_wait_for_it(tmp_path):
+    script = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+    note = tmp_path / "pid"
+
+    def watch() -> None:
+        if note.exists() and note.read_text():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        child.run(["-c", script, str(note)], tmp_path, watch=watch, poll_s=0.05)
+    assert gone(int(note.read_text()))
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path):
+    """Also where that one is killed, and can end nothing itself."""
+    note = tmp_path / "pid"
+    inner = (
+        "import os, sys, time; from nacsr.frontends.symbolic.child import follow_parent; "
+        "follow_parent(); open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+    )
+    outer = (
+        "import os, pathlib, sys, subprocess, time\n"
+        "subprocess.Popen([sys.executable, '-c', *sys.argv[1:]])\n"
+        "while not (p := pathlib.Path(sys.argv[2])).exists() or not p.read_text():\n"
+        "    time.sleep(0.05)\n"
+        "os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-c", outer, inner, str(note)], check=True)
+    deadline = time.monotonic() + 20
+    while gone(int(note.read_text())) is False and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert gone(int(note.read_text()))
+
+
+def gone(process: int) -> bool:
+    """Whether a process has ended, waited for or not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
 
 
 @pytest.mark.julia

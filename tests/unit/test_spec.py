@@ -59,6 +59,14 @@ def test_round_trip(tmp_path):
     assert study(tmp_path, spec.to_yaml()) == spec
 
 
+def test_objectives_are_those_of_the_task(tmp_path):
+    spec = study(tmp_path, "dataset: {source: a.csv, task: regression, label: m, weight: w}\n")
+    assert (spec.dataset.task, spec.dataset.label, spec.dataset.weight) == ("regression", "m", "w")
+    assert spec.objectives == ("rmse", "luts", "dsps", "latency_cycles")
+    assert study(tmp_path, "dataset: jets\n").objectives[0] == "accuracy"
+    assert study(tmp_path, spec.to_yaml()) == spec
+
+
 def test_from_mapping_takes_python_values():
     spec = StudySpec.from_mapping({"dataset": {"source": "jets", "features": ("a", "b")}})
     assert spec.dataset.features == ("a", "b")
@@ -93,6 +101,7 @@ def test_from_mapping_takes_python_values():
         ("objectives: accuracy", "objectives: expected a list, got 'accuracy'"),
         ("objectives: []", "objectives: give at least one choice"),
         ("objectives: [luts, lut]", "objectives: unknown objective 'lut', did you mean 'luts'?"),
+        ("objectives: [rmse]", "objectives: rmse is none of a classification: accuracy"),
         ("objectives: [luts, luts]", "objectives: names 'luts' twice"),
         ("split: {train: 0.9}", "split: train, validation and test must sum to 1"),
         ("split: {train: 1.5}", "split.train: expected less than 1, got 1.5"),

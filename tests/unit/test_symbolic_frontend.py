@@ -16,12 +16,21 @@ from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Found, Job, Outcome, Problem
 from nacsr.frontends.stem import scores
-from nacsr.frontends.symbolic.calibrate import calibrate, terms
+from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
 from nacsr.frontends.symbolic.expr import Call, Num, Var, depth, evaluate, size
+from nacsr.frontends.symbolic.fitting import (
+    Fit,
+    Goal,
+    derivatives,
+    newton,
+    one_hot,
+    one_step,
+    penalised,
+)
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
+from nacsr.frontends.symbolic.genotype import formulas
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.softmax import Fit, likelihood, newton
 from nacsr.ir import verify
 from nacsr.luts import lut_functions
 from nacsr.spec import BUDGETS, ExpressionSpec
@@ -29,6 +38,7 @@ from nacsr.spec import BUDGETS, ExpressionSpec
 JETS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "jets" / "jets_pythia8.npz"
 NAMES = ("a", "b", "c", "d")
 SPEC = ExpressionSpec(functions=("tanh",), max_size=24, max_cycles=5)
+GRIDS = Grids(2.0**-10, 6, 5)
 BUDGET = replace(BUDGETS["quick"], evaluations=700, rows=500, taggers=5)
 
 
@@ -93,7 +103,7 @@ def metrics(found: Found) -> dict[str, float]:
 def test_batches_and_what_is_found(played: list[tuple[Job, Outcome]]) -> None:
     kinds = [job.kind for job, _ in played]
     assert kinds[:4] == ["search", "search", "search", "assemble"]
-    assert set(kinds[4:]) == {"tagger"}
+    assert set(kinds[4:]) == {"design"}
     found = found_in(played)
     assert 3 <= len(found) <= BUDGET.taggers
     assert max(metrics(f)["accuracy"] for f in found) > 0.85  # a linear score stays below 0.5
@@ -112,11 +122,11 @@ def test_the_genotype_rebuilds_the_measured_design(
     luts = lut_functions()
     for found in found_in(played):
         genotype: dict[str, Any] = json.loads(json.dumps(found.candidate.genotype))
-        sums = {c: parse(t, NAMES, luts) for c, t in genotype["expressions"].items()}
+        sums, known = formulas(genotype, NAMES, luts)
         assert tuple(sums) == problem.classes
         assert all(size(e) <= SPEC.max_size for e in sums.values())
         precision = Fixed.parse(genotype["precision"])
-        graph = verify(lower(sums, problem.features, problem.scaling, precision, luts))
+        graph = verify(lower(sums, problem.features, problem.scaling, precision, known))
         assert graph == found.graph
         guess = scores(graph, problem.features, problem.validation.words).argmax(axis=1)
         accuracy = float(np.mean(guess == problem.validation.y))
@@ -135,8 +145,14 @@ def test_a_seed_decides_everything(problem: Problem, played: list[tuple[Job, Out
 
 def test_a_classifier_that_does_not_lower_is_found_with_its_reason(problem: Problem) -> None:
     texts = {"left": "nowhere + a", "middle": "b", "right": "c"}
-    payload = {"expressions": texts, "precision": "fixed<16,6>", "seed": 1}
-    (found,) = SymbolicFrontend.run(Job("expression", "tagger", payload), problem).found
+    payload = {
+        "expressions": texts,
+        "precision": "fixed<16,6>",
+        "precisions": [],
+        "table_bits": 6,
+        "seed": 1,
+    }
+    (found,) = SymbolicFrontend.run(Job("expression", "design", payload), problem).found
     assert "nowhere" in found.candidate.reason
     assert found.graph is None
 
@@ -149,7 +165,7 @@ def test_an_unknown_function_is_refused(problem: Problem) -> None:
 def test_restarts_and_the_pysr_engine_ask_for_their_jobs(problem: Problem) -> None:
     spec = SPEC.model_copy(update={"engine": "pysr"})
     jobs = SymbolicFrontend(problem, spec, replace(BUDGET, restarts=2), 1).ask()
-    assert [j.kind for j in jobs] == ["pysr"] * 6
+    assert [(j.kind, j.payload["engine"]) for j in jobs] == [("search", "pysr")] * 6
     assert len({j.key for j in jobs}) == 6
 
 
@@ -169,8 +185,10 @@ def test_calibration_fits_one_scale_with_cheap_weights(problem: Problem) -> None
     columns = dict(zip(NAMES, values.T, strict=True))
     texts = {"left": "9 + 0.01*(a*b)", "middle": "3*c - 5", "right": "(-0.5)*(a*b) + 0.1*d"}
     start = {c: parse(t, NAMES, luts) for c, t in texts.items()}
-    exact = calibrate(start, columns, problem.train.y, luts, 2.0**-10, snap=False)
-    cheap = calibrate(start, columns, problem.train.y, luts, 2.0**-10)
+    goal = Goal(one_hot(problem.train.y, 3))
+    exact, _ = calibrate(start, columns, goal, luts, GRIDS, snap=False)
+    cheap, tables = calibrate(start, columns, goal, luts, GRIDS)
+    assert tables == {}
 
     def accuracy(sums: dict[str, Any]) -> float:
         table = np.stack([evaluate(e, columns, luts) for e in sums.values()], axis=1)
@@ -192,24 +210,51 @@ def test_a_weight_of_zero_leaves_the_sum() -> None:
     columns = {n: rng.normal(size=4000) for n in ("a", "b")}
     labels = (columns["a"] > 0).astype(np.int64)
     start = {c: Call("add", (Var("a"), Var("b"))) for c in ("no", "yes")}
-    sums = calibrate(start, columns, labels, {}, 0.5)
+    goal = Goal(np.array([labels == 0, labels == 1]).T.astype(float))
+    one = {"yes": start["yes"]}  # two classes have one sum
+    sums, _ = calibrate(one, columns, goal, {}, Grids(0.5, 6, 5))
     assert all(term != Var("b") for e in sums.values() for _, term in terms(e))
     assert all(Num(0.0) not in e.args for e in sums.values() if isinstance(e, Call))
 
 
-def test_gradient_and_hessian_are_those_of_the_likelihood() -> None:
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_and_hessian_are_those_of_the_likelihood(outputs: int, weighted: bool) -> None:
     rng = np.random.default_rng(2)
-    fit = Fit(
-        tuple(rng.normal(size=(80, n)) for n in (2, 3, 1)), rng.integers(0, 3, 80).astype(np.int64)
-    )
-    w = rng.normal(size=6)
-    _, gradient, hessian = likelihood(fit, w)
-    for i, step in enumerate(np.eye(6) * 1e-5):
-        up, down = likelihood(fit, w + step), likelihood(fit, w - step)
-        assert np.isclose((up[0] - down[0]) / 2e-5, gradient[i], atol=1e-7)
-        assert np.allclose((up[1] - down[1]) / 2e-5, hessian[i], atol=1e-7)
-    best = newton(fit, w, np.ones(6, bool), 20)
-    assert np.abs(likelihood(fit, best)[1]).max() < 1e-9
+    classes = 2 if outputs == 1 else outputs
+    given = rng.uniform(0.5, 1.5, 80)
+    weights = given / given.mean() if weighted else None
+    goal = Goal(one_hot(rng.integers(0, classes, 80), classes), weights)
+    fit = Fit(tuple(rng.normal(size=(80, n)) for n in (2, 3, 1)[:outputs]), goal)
+    w = rng.normal(size=fit.spans[-1].stop)
+    gradient, hessian = derivatives(fit, w)
+    for i, step in enumerate(np.eye(len(w)) * 1e-5):
+        up, down = penalised(fit, w + step), penalised(fit, w - step)
+        assert np.isclose((up - down) / 2e-5, gradient[i], atol=1e-7)
+        change = derivatives(fit, w + step)[0] - derivatives(fit, w - step)[0]
+        assert np.allclose(change / 2e-5, hessian[i], atol=1e-5)  # its products are float32
+    best = newton(fit, w, np.ones(len(w), bool), 20)
+    assert np.abs(derivatives(fit, best)[0]).max() < 1e-6
+
+
+def test_a_step_on_some_weights_is_newtons_on_these() -> None:
+    rng = np.random.default_rng(3)
+    goal = Goal(one_hot(rng.integers(0, 3, 90), 3))
+    fit = Fit(tuple(rng.normal(size=(90, n)) for n in (2, 4, 1)), goal)
+    w = np.zeros(7)
+    free = np.zeros(7, bool)
+    free[4:6] = True
+    assert np.allclose(one_step(fit, w, 1, slice(2, 4)), newton(fit, w, free, 1), atol=1e-5)
+
+
+def test_least_squares_are_one_step_in_any_unit() -> None:
+    rng = np.random.default_rng(4)
+    columns = rng.normal(size=(200, 3)) * 50
+    y = columns @ [2.0, -1.0, 0.5] + rng.normal(size=200)
+    goal = Goal(y[:, None], regression=True)
+    fit = Fit((columns * goal.unit / 50,), goal)
+    found = newton(fit, np.zeros(3), np.ones(3, bool), 1) * goal.unit / 50
+    assert np.allclose(found, np.linalg.lstsq(columns, y, rcond=None)[0], atol=1e-3)
 
 
 # --- real data -------------------------------------------------------------------------------

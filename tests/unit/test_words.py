@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from nacsr.data.words import check_words, derive_features, fit_scaling, standardise, to_words
+from nacsr.data.words import (
+    Feature,
+    check_words,
+    derive_features,
+    fit_scaling,
+    standardise,
+    to_words,
+)
 from nacsr.errors import DataError
+from nacsr.fixed import Fixed
 
 RNG = np.random.default_rng(0)
 
@@ -22,7 +32,7 @@ def test_standardised_values_are_of_order_one_and_exact() -> None:
     features = derive_features(x, ["pt", "eta"])
     words = to_words(x, features)
     z = standardise(words, features, fit_scaling(words, features))
-    assert (np.abs(np.median(z, axis=0)) == 0).all()
+    assert (np.abs(np.median(z, axis=0)) < 1 / 16).all()
     assert ((z.std(axis=0) > 0.7) & (z.std(axis=0) < 1.5)).all()
 
 
@@ -50,3 +60,40 @@ def test_a_feature_that_is_constant_in_training_is_refused() -> None:
     features = derive_features(x, ["a", "still"])
     with pytest.raises(DataError, match="'still' is constant in the training events"):
         check_words(x, to_words(x, features), features)
+
+
+@given(
+    st.integers(0, 2**16 - 1),
+    st.integers(1, 5_000),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_an_offset_is_near_the_median_on_a_coarse_grid(
+    centre: int, spread: int, signed: bool, seed: int
+) -> None:
+    type_ = Fixed(16, 6, signed)
+    noise = np.random.default_rng(seed).normal(0, spread, 200)
+    raw = np.clip(np.rint(centre - (2**15 if signed else 0) + noise), type_.min_raw, type_.max_raw)
+    words = raw.astype(np.int64)[:, None]
+    low, high = np.quantile(words, (0.25, 0.75))
+    assume(high - low > np.std(words) / 4)  # few are clipped
+    (offset,) = fit_scaling(words, [Feature("a", type_)]).offsets
+    step = float(np.std(words)) / 16
+    assert type_.min_raw <= offset <= type_.max_raw
+    assert offset % 2 ** max(0, int(np.floor(np.log2(step)))) == 0
+    assert abs(offset - np.median(words)) <= max(2 * step, 1)
+
+
+def test_a_median_below_the_grid_is_not_centred() -> None:
+    type_ = Feature("a", Fixed(16, 6))
+    base = np.arange(-1600, 1601)[:, None]  # spread 924 words, grid 64
+    medians = {0: 0, 63: 0, -63: 0, 64: 64, 95: 64, 97: 128, -70: -64, 1000: 1024}
+    found = {m: fit_scaling(base + m, [type_]).offsets[0] for m in medians}
+    assert found == medians
+
+
+def test_an_offset_never_leaves_the_word() -> None:
+    type_ = Feature("a", Fixed(16, 0, False))
+    words = np.r_[np.zeros(40), np.full(160, 65535)].astype(np.int64)[:, None]
+    (offset,) = fit_scaling(words, [type_]).offsets
+    assert offset == 65536 - 2048

@@ -15,10 +15,11 @@ from nacsr.errors import GraphError, NacsrError
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
 from nacsr.frontends.judge import measure
 from nacsr.frontends.neural import qat
+from nacsr.frontends.neural.goal import Rows
 from nacsr.frontends.neural.lower import from_brevitas, network
 from nacsr.frontends.neural.space import Mlp, decode, genes
 from nacsr.frontends.neural.train import (
-    Rows,
+    in_units,
     lowered,
     plan,
     train_float,
@@ -27,7 +28,7 @@ from nacsr.frontends.neural.train import (
 )
 from nacsr.frontends.stem import scores
 from nacsr.ir import Graph
-from nacsr.measure import Measurement
+from nacsr.measure import METRICS, QUALITY, Measurement
 from nacsr.search.nsga2 import Nsga2
 from nacsr.search.pareto import nondominated
 from nacsr.spec import Budget, NetworkSpec
@@ -59,9 +60,10 @@ class _Tried:
 class NeuralFrontend:
     """Searches networks generation by generation, then trains the best again with Brevitas.
 
-    Three objectives are minimised: the share of wrong validation events (bit-true), the
-    area in LUTs, where a DSP counts as many LUTs as the target has for each of its DSPs,
-    and the latency in cycles. A failed training ranks behind every success.
+    Three objectives are minimised: the share of wrong validation events, or the root of the
+    mean squared error of a regression (both bit-true), the area in LUTs, where a DSP counts as
+    many LUTs as the target has for each of its DSPs, and the latency in cycles. A failed
+    training ranks behind every success.
 
     Raises:
         SpecError: for a search space that cannot be lowered exactly.
@@ -157,7 +159,7 @@ def spread(points: NDArray[np.float64], count: int) -> list[int]:
 
 
 def _title(mlp: Mlp, problem: Problem) -> str:
-    return mlp.title(len(problem.features), len(problem.classes))
+    return mlp.title(len(problem.features), len(problem.outputs))
 
 
 def _generator(job: Job) -> torch.Generator:
@@ -182,7 +184,8 @@ def _one_thread() -> Iterator[None]:
 
 
 def _rows(problem: Problem) -> Rows:
-    return Rows.of(problem.values(problem.train), problem.train.y, len(problem.classes))
+    train, outputs = problem.train, len(problem.outputs)
+    return Rows.of(problem.values(train), train, outputs, problem.task)
 
 
 def _steps(job: Job, events: int) -> tuple[int, int]:
@@ -198,6 +201,7 @@ def _search(mlp: Mlp, problem: Problem, job: Job) -> Graph:
     layers = train_float(mlp, rows, first, generator)
     types = plan(mlp, layers, rows.x)
     layers = train_quantised(types, layers, rows, second, generator)
+    types, layers = in_units(types, layers, rows.units)
     return network(problem.features, problem.scaling, lowered(types, layers))
 
 
@@ -205,8 +209,11 @@ def _final(mlp: Mlp, problem: Problem, job: Job) -> Graph:
     rows, generator = _rows(problem), _generator(job)
     first, second = _steps(job, len(rows.x))
     layers = train_float(mlp, rows, first, generator)
-    module = qat.build(plan(mlp, layers, rows.x), layers)
+    types = plan(mlp, layers, rows.x)
+    module = qat.build(types, layers)
     qat.finetune(module, rows, second, generator)
+    if rows.units is not None:
+        module = qat.build(*in_units(types, qat.layers(module), rows.units))
     graph = from_brevitas(module, problem.features, problem.scaling)
     _check(graph, module, problem)
     return graph
@@ -227,6 +234,8 @@ def _check(graph: Graph, module: nn.Sequential, problem: Problem) -> None:
 
 def _objectives(measured: Sequence[Measurement], problem: Problem) -> list[float]:
     value = {m.metric: m.value for m in measured}
+    quality = QUALITY[problem.task][0]
+    wrong = 1 - value[quality] if METRICS[quality].maximise else value[quality]
     device = target(problem.target)
     area = value["luts"] + value["dsps"] * device.luts / device.dsps
-    return [1 - value["accuracy"], area, value["latency_cycles"]]
+    return [wrong, area, value["latency_cycles"]]

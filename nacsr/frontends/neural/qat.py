@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed, Overflow
-from nacsr.frontends.neural.train import QUANTISED_RATE, Layers, Plan, Rows, fit
+from nacsr.frontends.neural.goal import Rows
+from nacsr.frontends.neural.train import QUANTISED_RATE, Layers, Plan, fit
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +41,8 @@ def build(plan: Plan, layers: Layers) -> nn.Sequential:
                 weight_quant=_quantiser(WeightQuantSolver, plan.weights[k]),
                 bias_quant=_quantiser(BiasQuantSolver, plan.biases[k]),
             )
-        with torch.no_grad():
-            linear.weight.copy_(weight)
-            linear.bias.copy_(bias)
+        # the very numbers: those of a regression's last bias may be exact in float64 only
+        linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
         modules.append(linear)
     return nn.Sequential(*modules)
 
@@ -85,6 +85,12 @@ def finetune(module: nn.Sequential, rows: Rows, steps: int, generator: torch.Gen
     module.train()
     fit(module.parameters(), module, rows, steps, QUANTISED_RATE, generator)
     module.eval()
+
+
+def layers(module: nn.Sequential) -> Layers:
+    """Weights and biases of the module's dense layers, before they are quantised."""
+    dense: list[Any] = list(module)[1::2]
+    return [(m.weight.detach(), m.bias.detach()) for m in dense]
 
 
 def outputs(module: nn.Sequential, values: NDArray[np.float64]) -> NDArray[np.float64]:

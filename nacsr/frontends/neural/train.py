@@ -2,14 +2,15 @@
 
 The fake quantiser is ``Fixed`` in float32: clamp, then round half to even (``RND_CONV``),
 with the gradient passed straight through inside the range. Powers of two scale exactly, so
-trained integers go into the IR unchanged.
+trained integers go into the IR unchanged. A regression is trained on standardised targets;
+``in_units`` puts its scale and centre into the last layer afterwards, exactly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from nacsr.errors import NacsrError
 from nacsr.fixed import Fixed, Overflow, Rounding
+from nacsr.frontends.neural.goal import CENTRE_BITS, Rows, Units
 from nacsr.frontends.neural.lower import Affine, Relu, Step
 from nacsr.frontends.neural.space import Mlp
 
@@ -50,23 +52,6 @@ class TrainingError(NacsrError):
     """A training that diverged."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """Training events: ``x`` float32 (events, features), ``y`` int64 (events,)."""
-
-    x: torch.Tensor
-    y: torch.Tensor
-    classes: int
-
-    @classmethod
-    def of(cls, values: NDArray[np.float64], labels: NDArray[np.int64], classes: int) -> Rows:
-        """Standardised values and labels; a word of 24 bits or fewer is exact in float32."""
-        import torch
-
-        x = torch.from_numpy(values.astype(np.float32))
-        return cls(x, torch.from_numpy(labels.astype(np.int64)), classes)
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The fixed-point type of every quantiser of a network, one entry a dense layer.
@@ -91,7 +76,7 @@ def train_float(mlp: Mlp, rows: Rows, steps: int, generator: torch.Generator) ->
     import torch
     from torch.nn import functional as f
 
-    sizes = (rows.x.shape[1], *mlp.widths, rows.classes)
+    sizes = (rows.x.shape[1], *mlp.widths, rows.outputs)
     layers = [_initial(a, b, generator) for a, b in pairwise(sizes)]
     gains = [torch.ones(n, requires_grad=True) for n in mlp.widths] if mlp.batchnorm else []
 
@@ -248,6 +233,31 @@ def quantised_forward(plan: Plan, layers: Layers, x: torch.Tensor) -> torch.Tens
     return h
 
 
+def in_units(plan: Plan, layers: Layers, units: Units | None) -> tuple[Plan, Layers]:
+    """The same network with its output in the units of the target, exactly.
+
+    The last layer's grids move by a power of two, and the centre is added to its quantised
+    bias, whose type grows to hold the sum. That layer becomes float64, in which it is exact.
+    """
+    import torch
+
+    if units is None:
+        return plan, layers
+    (weight, bias), w_type, b_type = layers[-1], plan.weights[-1], plan.biases[-1]
+    moved = replace(b_type, integer=b_type.integer + units.shift)
+    values = moved.to_float(b_type.quantize(bias.numpy())) + units.centre
+    frac = max(moved.frac, CENTRE_BITS - units.shift)
+    width = math.frexp(max(float(np.abs(values).max()), moved.lsb))[1] + frac + 1  # and a sign
+    grown = replace(moved, width=width, integer=width - frac)
+    types = Plan(
+        plan.inputs,
+        (*plan.weights[:-1], replace(w_type, integer=w_type.integer + units.shift)),
+        (*plan.biases[:-1], grown),
+    )
+    last = (weight.double() * 2.0**units.shift, torch.from_numpy(values))
+    return types, [*layers[:-1], last]
+
+
 def lowered(plan: Plan, layers: Layers) -> list[Step]:
     """The quantised network as IR steps."""
     steps: list[Step] = []
@@ -279,19 +289,18 @@ def fit(
     rate: float,
     generator: torch.Generator,
 ) -> None:
-    """Minimise the cross entropy in place: AdamW, learning rate ``rate`` falling by a cosine.
+    """Minimise the loss in place: AdamW, learning rate ``rate`` falling by a cosine.
 
     Raises:
         TrainingError: if the loss becomes infinite or NaN.
     """
     import torch
-    from torch.nn import functional as f
 
     optimiser = torch.optim.AdamW(list(parameters), weight_decay=WEIGHT_DECAY, fused=True)
     for i, index in enumerate(_batches(len(rows.x), steps, generator)):
         for group in optimiser.param_groups:
             group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * i / steps))
-        loss = f.cross_entropy(forward(rows.x[index]), rows.y[index])
+        loss = rows.loss(forward(rows.x[index]), index)
         if not math.isfinite(loss.item()):
             msg = f"training diverged: the loss is {loss.item()} at step {i} of {steps}"
             raise TrainingError(msg)

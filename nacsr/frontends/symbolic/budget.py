@@ -4,6 +4,9 @@ Integer bits come from exact intervals, so nothing ever saturates; fractional bi
 constants and the error of every table from ``precision``. What is proven: for every word that
 an input port can carry, every output differs from the formula, computed in real numbers on the
 value of that word (clipped to its declared range), by its bound at most.
+
+A comparison jumps where its sides meet, so it must be decided as the formula decides it: by the
+intervals of its sides, or on their exact values, which no table has.
 """
 
 from __future__ import annotations
@@ -20,8 +23,17 @@ from nacsr.frontends.stem import scalar_stem
 from nacsr.frontends.symbolic import intervals as iv
 from nacsr.frontends.symbolic.expr import Expr
 from nacsr.frontends.symbolic.intervals import Interval
-from nacsr.frontends.symbolic.lower import constant, finished, plain, times, trimmed, truncated
-from nacsr.frontends.symbolic.plan import Plan, Table, above
+from nacsr.frontends.symbolic.lower import (
+    chosen,
+    compared,
+    constant,
+    finished,
+    plain,
+    times,
+    trimmed,
+    truncated,
+)
+from nacsr.frontends.symbolic.plan import Plan, Table
 from nacsr.frontends.symbolic.precision import assign, drop
 from nacsr.frontends.symbolic.terms import Port, Terms, collect
 from nacsr.ir import Builder, Graph
@@ -75,8 +87,9 @@ def lower_within(
             ``price_of`` does.
 
     Raises:
-        ExpressionError: for an unknown name, a pole within the intervals, a range that is
-            empty, an error that no number of bits reaches, or a design that reads no feature.
+        ExpressionError: for an unknown name, a pole within the intervals, a comparison that
+            rounding might decide otherwise, a range that is empty, an error that no number of
+            bits reaches, or a design that reads no feature.
     """
     if not (math.isfinite(max_error) and max_error > 0):
         msg = f"max_error must be a positive number such as 0.01, not {max_error}"
@@ -248,6 +261,10 @@ class _Lowering:
                 index = self.stem.value(builder, term.name)
             case "mul" | "square":
                 index = times(builder, args[0], args[-1])
+            case "greater":
+                index = compared(builder, args[0], args[1])
+            case "select":
+                index = chosen(builder, args[0], args[1], args[2])
             case _:
                 index = _operator(builder, term.op, args)
         low, high, frac = truncated(builder, index, value.frac)
@@ -305,7 +322,7 @@ def _fitted(
     """
     real, source = FUNCTIONS[function.function], source.plain()
     if real.period and not real.poles and reach[1] - reach[0] > real.period:
-        whole = max(above(reach) - 1, 0)
+        whole = max(iv.above(reach) - 1, 0)
         reach = -math.ldexp(1.0, whole), math.ldexp(1.0, whole)
         source = Fixed(whole + 1 + source.frac, whole + 1)
     # what numpy's functions may be wrong by is part of the error

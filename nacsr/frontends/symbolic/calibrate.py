@@ -1,22 +1,25 @@
-"""Calibration: the weights of all classes' expressions fitted together on training events.
+"""Calibration: the weights and tables of all outputs' expressions fitted together.
 
 Expressions that were found one class against the rest are not on one scale, so the largest of
 them is not yet the best guess. Each is a sum of weighted terms; with the terms held fixed,
-the weights of all classes are a multinomial logistic regression, which is convex. Weights are
-then moved one group after the other to two signed digits, the others refitted in between, so
-that in hardware each costs one adder instead of a multiplier.
+the weights of all classes are a multinomial logistic regression, which is convex, and so are
+the coefficients of every fitted table. Weights are then moved one group after the other to two
+signed digits, the others refitted in between, so that in hardware each costs one adder instead
+of a multiplier; tables are rounded last, since theirs costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.symbolic.digits import two_digits
 from nacsr.frontends.symbolic.expr import Call, Expr, Num, evaluate
-from nacsr.frontends.symbolic.softmax import Fit, likelihood, newton
+from nacsr.frontends.symbolic.fitting import Fit, Goal, derivatives, newton
+from nacsr.frontends.symbolic.shapes import TABLE, Shape, shape
 from nacsr.luts import LutFunc
 
 Real = NDArray[np.float64]
@@ -24,6 +27,17 @@ Real = NDArray[np.float64]
 ROWS = 20_000  # training events used: many times the number of weights
 STEPS = 8  # Newton steps; a convex problem from a good start
 BATCH = 8  # weights moved to two digits between two Newton steps of the rest
+
+
+@dataclass(frozen=True, slots=True)
+class Grids:
+    """What constants and tables may be: the step of a constant, the address bits of a table and
+    the fractional bits of its entries.
+    """
+
+    lsb: float
+    bits: int
+    frac: int
 
 
 def terms(expr: Expr) -> Iterator[tuple[float, Expr | None]]:
@@ -43,21 +57,18 @@ def terms(expr: Expr) -> Iterator[tuple[float, Expr | None]]:
             yield 1.0, expr
 
 
-def reweight(expr: Expr, weights: Iterator[float], sign: float = 1.0) -> Expr:
-    """The same sum, in the same order of additions, with the next weights of an iterator."""
+def rebuilt(expr: Expr, parts: Iterator[tuple[float, Expr | None]], sign: float = 1.0) -> Expr:
+    """The same sum, in the same order of additions, of the next weighted terms of an iterator."""
     match expr:
-        case Num():
-            return Num(sign * next(weights))
         case Call("add", (left, right)):
-            return _sum("add", reweight(left, weights, sign), reweight(right, weights, sign))
+            return _sum("add", rebuilt(left, parts, sign), rebuilt(right, parts, sign))
         case Call("sub", (left, right)):
-            return _sum("sub", reweight(left, weights, sign), reweight(right, weights, -sign))
+            return _sum("sub", rebuilt(left, parts, sign), rebuilt(right, parts, -sign))
         case Call("neg", (inner,)):
-            return reweight(inner, weights, sign)
-        case Call("mul", (Num(), inner)) | Call("mul", (inner, Num())):
-            return _weighted(sign * next(weights), inner)
+            return rebuilt(inner, parts, sign)
         case _:
-            return _weighted(sign * next(weights), expr)
+            weight, term = next(parts)
+            return Num(sign * weight) if term is None else _weighted(sign * weight, term)
 
 
 def _weighted(weight: float, term: Expr) -> Expr:
@@ -72,43 +83,63 @@ def _sum(op: str, left: Expr, right: Expr) -> Expr:
     return right if left == Num(0.0) and op == "add" else Call(op, (left, right))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A term: its columns for the fit; ``unit`` is what a weight is divided by after it."""
+
+    term: Expr | None
+    columns: Real
+    unit: float
+    shape: Shape | None = None
+
+
 def calibrate(
     expressions: Mapping[str, Expr],
     columns: Mapping[str, Real],
-    labels: NDArray[np.int64],
+    goal: Goal,
     luts: Mapping[str, LutFunc],
-    lsb: float,
+    grids: Grids,
     *,
     snap: bool = True,
-) -> dict[str, Expr]:
-    """The same expressions with weights fitted for classification by the largest output.
+) -> tuple[dict[str, Expr], dict[str, LutFunc]]:
+    """The same expressions with weights and tables fitted to a goal.
 
     Args:
-        expressions: one a class, in the order of the labels.
+        expressions: one an output, in the order of the goal's outputs. A term ``table(u)``
+            becomes a table of its own, ``t1``, ``t2``, ...; inside other terms it may not be.
         columns: training values of every variable, each of shape (events,).
-        labels: class index of every event.
+        goal: what the outputs are fitted to, on the same events.
         luts: the LUT functions.
-        lsb: step of the constants, one unit of the working precision.
+        grids: of constants and tables.
         snap: move the weights to two signed digits.
+
+    Returns:
+        The expressions, and the tables that they call.
     """
-    step = max(len(labels) // ROWS, 1)
+    step = max(len(goal.targets) // ROWS, 1)
     some = {name: column[::step] for name, column in columns.items()}
+    goal = goal.take(slice(None, None, step))
+    reader = _Reader(some, goal, luts, grids)
     whole = {c: _with_offset(e) for c, e in expressions.items()}
-    start: list[float] = []
-    parts: list[Real] = []
-    units: list[float] = []
-    for expr in whole.values():
-        found = list(terms(expr))
-        values = [_values(term, some, luts) for _, term in found]
-        scale = [float(np.sqrt(np.mean(v * v))) or 1.0 for v in values]
-        parts.append(np.stack([v / s for v, s in zip(values, scale, strict=True)], axis=1))
-        start += [w * s for (w, _), s in zip(found, scale, strict=True)]
-        units += scale
-    fit, scales = Fit(tuple(parts), labels[::step]), np.array(units)
-    weights = newton(fit, np.array(start), np.ones(len(start), bool), STEPS)
-    chosen = _snapped(fit, scales, weights, lsb) if snap else weights / scales
-    source = iter(chosen.tolist())
-    return {c: reweight(e, source) for c, e in whole.items()}
+    parts = [[reader.part(t) for _, t in terms(e)] for e in whole.values()]
+    fit = Fit(tuple(np.hstack([p.columns for p in row]) for row in parts), goal)
+    count = fit.spans[-1].stop
+    weights = newton(fit, np.zeros(count), np.ones(count, bool), STEPS)
+    plain = np.concatenate(
+        [np.full(p.columns.shape[1], p.shape is None) for row in parts for p in row]
+    )
+    units = np.concatenate([np.full(p.columns.shape[1], p.unit) for row in parts for p in row])
+    if snap:
+        weights = _snapped(fit, units, weights, plain, grids.lsb)
+    writer = _Writer(grids, luts)
+    found = (weights / units).tolist()
+    if snap:  # a division by a unit may round
+        found = [two_digits(w, grids.lsb) if p else w for w, p in zip(found, plain, strict=True)]
+    source = iter(found)
+    return {
+        c: rebuilt(e, writer.parts(row, source))
+        for (c, e), row in zip(whole.items(), parts, strict=True)
+    }, writer.tables
 
 
 def _with_offset(expr: Expr) -> Expr:
@@ -117,32 +148,83 @@ def _with_offset(expr: Expr) -> Expr:
     return Call("add", (expr, Num(0.0)))
 
 
-def _values(term: Expr | None, columns: Mapping[str, Real], luts: Mapping[str, LutFunc]) -> Real:
-    if term is None:
-        return np.ones(len(next(iter(columns.values()))))
-    return evaluate(term, columns, luts)
+class _Reader:
+    """Makes the columns of terms; equal tables have one shape."""
+
+    def __init__(
+        self, columns: Mapping[str, Real], goal: Goal, luts: Mapping[str, LutFunc], grids: Grids
+    ) -> None:
+        self.columns, self.goal, self.luts, self.grids = columns, goal, luts, grids
+        self.unit = goal.unit
+        self._shapes: dict[Expr, _Part] = {}
+
+    def part(self, term: Expr | None) -> _Part:
+        if term is None:
+            return _Part(None, np.full((len(self.goal.targets), 1), self.unit), 1 / self.unit)
+        if isinstance(term, Call) and term.op == TABLE:
+            if term not in self._shapes:
+                self._shapes[term] = self._table(term)
+            return self._shapes[term]
+        values = evaluate(term, self.columns, self.luts)
+        size = float(np.sqrt(np.mean(values * values))) or 1.0
+        return _Part(term, values[:, None] * (self.unit / size), size / self.unit)
+
+    def _table(self, term: Call) -> _Part:
+        u = evaluate(term.args[0], self.columns, self.luts)
+        found = shape(u, self.goal.weights, self.grids.bits)
+        if found is None:  # it does not vary: an offset of zero
+            return _Part(Num(0.0), np.zeros((len(u), 1)), 1.0)
+        return _Part(term, found.columns(u) * self.unit, 1 / self.unit, found)
 
 
-def _snapped(fit: Fit, units: Real, weights: Real, lsb: float) -> Real:
-    """Weights of two digits, one after the other, the free ones making up for each.
+class _Writer:
+    """Turns fitted weights into terms again."""
+
+    def __init__(self, grids: Grids, luts: Mapping[str, LutFunc]) -> None:
+        self.grids, self.luts = grids, luts
+        self.tables: dict[str, LutFunc] = {}
+
+    def parts(
+        self, row: Sequence[_Part], source: Iterator[float]
+    ) -> Iterator[tuple[float, Expr | None]]:
+        for part in row:
+            found = np.array([next(source) for _ in range(part.columns.shape[1])])
+            if part.shape is None:
+                yield float(found[0]), part.term
+            else:
+                yield self._table(part, found)
+
+    def _table(self, part: _Part, coefficients: Real) -> tuple[float, Expr | None]:
+        name = f"t{len(self.tables) + 1}"
+        while name in self.luts:
+            name = f"{name}_"
+        made = part.shape.lut(name, coefficients, self.grids.frac) if part.shape else None
+        if made is None or not isinstance(part.term, Call):
+            return 0.0, None  # all its entries round to one value, which is zero
+        self.tables[name] = made
+        return 1.0, Call(name, part.term.args)
+
+
+def _snapped(fit: Fit, units: Real, weights: Real, plain: NDArray[np.bool_], lsb: float) -> Real:
+    """Plain weights of two digits, one after the other, the free ones making up for each.
 
     The order and the corrections are those of optimal brain surgery (Hassibi and Stork 1993):
     on the quadratic model of the likelihood, the weight whose move hurts most goes first,
-    while there are most others to correct for it.
+    while there are most others to correct for it. Coefficients of tables stay free.
     """
-    weights, free = weights.copy(), np.ones(len(weights), bool)
-    while free.any():
+    weights, free, left = weights.copy(), np.ones(len(weights), bool), plain.copy()
+    while left.any():
         weights = newton(fit, weights, free, 1)
-        hessian = likelihood(fit, weights)[2]
+        hessian = derivatives(fit, weights)[1]
         for _ in range(BATCH):
-            if not free.any():
+            if not left.any():
                 break
             at = np.flatnonzero(free)
             inverse = np.linalg.inv(hessian[np.ix_(at, at)])
-            nearest = [two_digits(w, lsb) for w in weights[at] / units[at]]
-            error = np.array(nearest) * units[at] - weights[at]
-            pick = int(np.argmax(error**2 / np.diag(inverse)))
+            open_ = left[at]
+            nearest = np.array([two_digits(w, lsb) for w in weights[at] / units[at]])
+            error = np.where(open_, nearest * units[at] - weights[at], 0.0)
+            pick = int(np.argmax(np.where(open_, error**2 / np.diag(inverse), -1.0)))
             weights[at] += inverse[:, pick] * (error[pick] / inverse[pick, pick])
-            free[at[pick]] = False
-    # every weight is of two digits now, but for the rounding of the division by its unit
-    return np.array([two_digits(w, lsb) for w in (weights / units).tolist()])
+            free[at[pick]] = left[at[pick]] = False
+    return weights if plain.all() else newton(fit, weights, ~plain, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,15 @@ class Operator:
     apply: Callable[..., Any]
 
 
+def _greater(a: Any, b: Any) -> Any:
+    return np.greater(a, b).astype(np.result_type(a, b))
+
+
+def _select(a: Any, b: Any, c: Any) -> Any:
+    chosen = np.where(np.greater(a, 0), b, c)
+    return chosen.astype(np.result_type(a, b, c), copy=False)[()]
+
+
 OPERATORS: Mapping[str, Operator] = {
     "add": Operator(2, np.add),
     "sub": Operator(2, np.subtract),
@@ -64,6 +73,10 @@ OPERATORS: Mapping[str, Operator] = {
     "max": Operator(2, np.maximum),
     "square": Operator(1, np.square),
     "cube": Operator(1, lambda x: x * x * x),
+    # a comparison is the number 1 or 0, and a condition holds where it is positive
+    "greater": Operator(2, _greater),
+    "cond": Operator(2, lambda a, b: _select(a, b, 0.0)),
+    "select": Operator(3, _select),
 }
 
 
@@ -123,7 +136,9 @@ def fold(expr: Expr, luts: Mapping[str, LutFunc]) -> Expr:
     ``sin(u) * cos(u)`` into one function.
 
     A call with constant arguments becomes its exact value, LUT functions included; ``a / c``
-    becomes a product with the reciprocal; ``a / b`` becomes ``a * inverse(b)``.
+    becomes a product with the reciprocal; ``a / b`` becomes ``a * inverse(b)``; a choice whose
+    condition is constant becomes its branch, and ``c * ((x > y) * z)`` becomes
+    ``(x > y) * (c * z)``.
 
     Raises:
         ExpressionError: for a division by a constant zero, a constant that is not finite, or
@@ -135,8 +150,11 @@ def fold(expr: Expr, luts: Mapping[str, LutFunc]) -> Expr:
     numbers = tuple([a.value for a in args if isinstance(a, Num)])
     if len(numbers) == len(args):
         return Num(_constant(expr.op, numbers, luts))
-    if expr.op == "mul" and (double := _double_angle(args, luts)):
-        return double
+    if expr.op in ("cond", "select") and isinstance(args[0], Num):
+        branches = (*args[1:], Num(0.0))
+        return branches[0 if args[0].value > 0 else 1]
+    if expr.op == "mul" and (found := _double_angle(args, luts) or _gated(args, luts)):
+        return found
     if expr.op != "div":
         return Call(expr.op, args)
     over, under = args
@@ -156,6 +174,21 @@ def _double_angle(args: tuple[Expr, ...], luts: Mapping[str, LutFunc]) -> Expr |
     if own or "sincos" not in luts or luts["sincos"].function != "sincos":
         return None  # a user's own tables mean what they say
     return Call("sincos", found["sin"])
+
+
+def _gated(args: tuple[Expr, ...], luts: Mapping[str, LutFunc]) -> Expr | None:
+    """A comparison moved out of a product: it then switches, and nothing is multiplied by it."""
+    for product, factor in (args, args[::-1]):
+        if _is(product, "mul") and not _is(factor, "greater"):
+            for gate, rest in (product.args, product.args[::-1]):
+                if _is(gate, "greater"):
+                    inner = (rest, factor) if product is args[0] else (factor, rest)
+                    return Call("mul", (gate, fold(Call("mul", inner), luts)))
+    return None
+
+
+def _is(expr: Expr, op: str) -> TypeGuard[Call]:
+    return isinstance(expr, Call) and expr.op == op
 
 
 def _constant(op: str, numbers: tuple[float, ...], luts: Mapping[str, LutFunc]) -> float:

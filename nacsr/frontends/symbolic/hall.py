@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nacsr.errors import ExpressionError
+from nacsr.frontends.symbolic.custom import Custom
 from nacsr.frontends.symbolic.expr import Expr, Var, substitute
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.luts import LutFunc, lut_functions
 
 HEADERS = (("Complexity", "Loss", "Equation"), ("Complexity", "MSE", "Equation"))
 BACKUPS = (".bak", ".bkup")
+PREFIX = "nacsr_"
+"""Of functions that nacsr defines for PySR, so that a table of sin is not Base.sin."""
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w|\s*\()")  # a name that is not called
 _INDEXED = re.compile(r"x(\d+)")
+_PREFIXED = re.compile(rf"(?<!\w){PREFIX}(?=\w+\s*\()")
 
 
 class _TruncatedError(Exception):
@@ -64,6 +68,7 @@ def read_hall(
     features: Sequence[str] | None = None,
     luts: Mapping[str, LutFunc] | None = None,
     first: int | None = None,
+    custom: Mapping[str, Custom] | None = None,
 ) -> tuple[HallRow, ...]:
     """The rows of a hall of fame, in the file's order.
 
@@ -79,6 +84,7 @@ def read_hall(
         first: the number of the first input: 0 as PySR writes, 1 as SymbolicRegression.jl
             does when called from Julia. None: 0 if any formula has ``x0``; else 1 if one has
             ``x<n>`` for ``n`` features, which would be past the end; else 0.
+        custom: the user's own operators that formulas may call.
 
     Raises:
         ExpressionError: if there is no such file, it is no hall of fame, or no formula of it
@@ -93,7 +99,7 @@ def read_hall(
     for place in places:
         try:
             text = place.read_text(encoding="utf-8-sig")
-            return parse_hall(text, str(place), features, functions, first)
+            return parse_hall(text, str(place), features, functions, first, custom)
         except _TruncatedError:
             continue
         except (OSError, UnicodeDecodeError) as error:
@@ -109,6 +115,7 @@ def parse_hall(
     features: Sequence[str] | None,
     luts: Mapping[str, LutFunc],
     first: int | None,
+    custom: Mapping[str, Custom] | None = None,
 ) -> tuple[HallRow, ...]:
     """The rows of a hall of fame given as text; see ``read_hall``."""
     rows = _records(text, where)
@@ -119,7 +126,7 @@ def parse_hall(
     else:
         names = _numbered(equations, features, first)
     found = tuple(
-        _row(f"{where}, complexity {complexity}", complexity, loss, equation, names, luts)
+        _row(f"{where}, complexity {complexity}", complexity, loss, equation, names, luts, custom)
         for complexity, loss, equation in rows
     )
     if all(row.tree is None for row in found):
@@ -134,9 +141,11 @@ def _row(
     equation: str,
     names: Mapping[str, Expr],
     luts: Mapping[str, LutFunc],
+    custom: Mapping[str, Custom] | None,
 ) -> HallRow:
+    plain = _PREFIXED.sub("", equation)
     try:
-        tree = substitute(parse(equation, tuple(names), luts), names)
+        tree = substitute(parse(plain, tuple(names), luts, custom), names)
     except ExpressionError as error:
         return HallRow(complexity, loss, equation, None, f"{where}: {error}")
     return HallRow(complexity, loss, equation, tree)

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nacsr.fixed import MAX_WIDTH
 from nacsr.luts import FUNCTIONS
 
 Interval = tuple[float, float]
@@ -116,6 +117,17 @@ def size(a: Interval) -> float:
 def finite(a: Interval) -> bool:
     """Whether both ends are numbers."""
     return math.isfinite(a[0]) and math.isfinite(a[1])
+
+
+def above(a: Interval) -> int:
+    """Bits above the binary point that an interval needs, sign included; negative if tiny."""
+    low, high = a
+    if not finite(a):
+        return 2 * MAX_WIDTH
+    top = math.frexp(high)[1] if high > 0 else -MAX_WIDTH
+    if low >= 0:
+        return top
+    return max(top, math.frexp(math.nextafter(-low, 0.0))[1]) + 1
 
 
 def reciprocal(a: Interval) -> Interval:

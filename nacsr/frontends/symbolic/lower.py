@@ -5,12 +5,17 @@ table values are truncated to F of them, which is free. The integer bits of ever
 from its exact interval: as many as it needs, and where that is more than I the value saturates
 at the working type. Sums are exact: partial sums never saturate, and a sum that is an output
 does not either, since wider words cost less than the comparators that would clip them.
+
+A comparison is one bit, exactly 1 or 0, that its two sides decide as they are: sums with all
+their bits, everything else settled, and a constant on the grid of the other side, moved the way
+that changes no decision. A product with a bit is a choice, and takes no multiplier.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 
 from nacsr.data.words import Feature, Scaling
 from nacsr.errors import ExpressionError, unknown
@@ -22,6 +27,10 @@ from nacsr.ir.ops import cast_fits
 from nacsr.luts import LutFunc
 
 SUMS = frozenset({"add", "sub", "neg"})
+BIT = Fixed(1, 1, signed=False)
+"""What a comparison is, and the condition of a choice."""
+
+ZERO = Num(0.0)
 
 FACTOR_BITS = 8
 """Significant bits that a constant factor keeps at least: a relative error below 2**-8."""
@@ -94,7 +103,10 @@ class _Lowering:
                 raise ExpressionError(unknown("variable", expr.name, self.places))
             place = self.places[expr.name]
             return self._settle(scalar_stem(self.builder, self.features, self.scaling, place))
-        return self._settle(self._call(expr))
+        index = self._call(expr)
+        # one bit is exact whatever the integer bits are, and clipping it would not be free
+        exact = expr.op == "greater" and self.working.frac >= 0
+        return index if exact else self._settle(index)
 
     def exact(self, expr: Expr) -> int:
         """The index of a tree's value: a sum with all its bits, anything else settled."""
@@ -114,8 +126,13 @@ class _Lowering:
         return self.builder.cast(index, span(lo, hi, frac))
 
     def _call(self, expr: Call) -> int:
-        if expr.op == "mul":
-            return self._product(expr.args)
+        match expr.op:
+            case "mul":
+                return self._product(expr.args)
+            case "greater":
+                return self._greater(*expr.args)
+            case "cond" | "select":
+                return self._select(*expr.args)
         args = [self.exact(a) if expr.op in SUMS else self.value(a) for a in expr.args]
         match expr.op:
             case "square":
@@ -126,6 +143,34 @@ class _Lowering:
             case "add" | "sub" | "neg" | "abs" | "min" | "max":
                 return plain(self.builder, expr.op, args)
         return self._table(lut(expr.op, self.luts), args[0])
+
+    def _greater(self, a: Expr, b: Expr) -> int:
+        if isinstance(b, Num):
+            left = self.exact(a)
+            return compared(self.builder, left, self._limit(b.value, left, math.floor))
+        if isinstance(a, Num):
+            right = self.exact(b)
+            return compared(self.builder, self._limit(a.value, right, math.ceil), right)
+        return compared(self.builder, self.exact(a), self.exact(b))
+
+    def _limit(self, value: float, beside: int, rounded: Callable[[Fraction], int]) -> int:
+        """A constant that a value is compared with, on the grid of that value."""
+        frac, (lo, hi) = self.builder.type(beside).frac, self._range(beside)
+        raw = rounded(Fraction(value) * Fraction(2) ** frac)
+        return trimmed(self.builder, min(max(raw, lo - 1), hi + 1), frac)
+
+    def _select(self, condition: Expr, yes: Expr, no: Expr = ZERO) -> int:
+        bit = self._condition(condition)
+        never, always = self._range(bit)
+        if never == always:
+            return self.value(yes if always else no)
+        return chosen(self.builder, bit, self.value(yes), self.value(no))
+
+    def _condition(self, expr: Expr) -> int:
+        """Whether a value is positive."""
+        if isinstance(expr, Call) and expr.op == "greater":
+            return self._greater(*expr.args)
+        return compared(self.builder, self.exact(expr), constant(self.builder, 0.0, 0))
 
     def _table(self, function: LutFunc, index: int) -> int:
         domain = function.domain
@@ -156,13 +201,44 @@ def truncated(builder: Builder, index: int, frac: int) -> tuple[int, int, int]:
 
 
 def times(builder: Builder, a: int, b: int) -> int:
-    """A product, unless a factor is zero or one."""
+    """A product, unless a factor is zero or one, or the one bit that chooses between them."""
     for this, other in ((a, b), (b, a)):
         if builder.ranges[this] == (0, 0):
             return this
         if builder.ranges[this] == (1, 1) and builder.type(this).frac == 0:
             return other
+    for this, other in ((a, b), (b, a)):
+        if builder.type(this) == BIT:
+            return other if a == b else chosen(builder, this, other, constant(builder, 0.0, 0))
     return builder.op("mul", a, b)
+
+
+def compared(builder: Builder, a: int, b: int) -> int:
+    """The bit ``a > b``; a constant where the ranges of both decide it, ``a`` if it is that bit."""
+    frac = max(builder.type(i).frac for i in (a, b))
+    (low, high), (least, most) = (
+        [end << (frac - builder.type(i).frac) for end in builder.ranges[i]] for i in (a, b)
+    )
+    if a == b or high <= least:
+        return builder.const(0, BIT)
+    if low > most:
+        return builder.const(1, BIT)
+    if builder.type(a) == BIT and least == most == 0:
+        return a
+    return builder.op("compare", a, b, kind="gt")
+
+
+def chosen(builder: Builder, bit: int, yes: int, no: int) -> int:
+    """``yes`` where a bit is 1, else ``no``; no multiplexer where they are equal, or 1 and 0."""
+    if yes == no:
+        return yes
+    if builder.type(yes) == BIT and builder.ranges[yes] == (1, 1) and builder.ranges[no] == (0, 0):
+        return bit
+    for zero, other in ((yes, no), (no, yes)):
+        if builder.ranges[zero] == (0, 0):  # in the other's type, or the result would be wider
+            same = builder.const(0, builder.type(other).plain())
+            yes, no = (same, no) if zero == yes else (yes, same)
+    return builder.op("select", bit, yes, no)
 
 
 def plain(builder: Builder, op: str, args: Sequence[int]) -> int:

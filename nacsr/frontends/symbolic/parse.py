@@ -1,6 +1,6 @@
 """Reading formulas: a small precedence parser for user text and for PySR's and Julia's.
 
-The language is numbers, variables, ``+ - * / ^ **``, parentheses and calls of known
+The language is numbers, variables, ``+ - * / ^ ** > <``, parentheses and calls of known
 functions. Nothing is ever evaluated by Python, so there is nothing to escape from.
 """
 
@@ -10,12 +10,15 @@ import keyword
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from nacsr.errors import ExpressionError, unknown
 from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Num, Var, depth, fold
 from nacsr.frontends.symbolic.expr import variables as variables_of
 from nacsr.luts import LutFunc
+
+if TYPE_CHECKING:
+    from nacsr.frontends.symbolic.custom import Custom
 
 MAX_DEPTH = 200  # levels of a tree: every walk over it stays far from Python's own limit
 MAX_EXPONENT = 64
@@ -28,11 +31,15 @@ ALIASES: Mapping[str, str] = {
     # log|x| and sqrt|x| agree with log and sqrt wherever those exist, and go on elsewhere
     "log": "log_abs",
     "sqrt": "sqrt_abs",
+    "ifelse": "select",
+    "where": "select",
 }
 """Other names of functions, as PySR, Julia and sympy print them."""
 
 # binding strengths; a prefix minus binds tighter than a product and looser than a power
 INFIX: Mapping[str, tuple[str, int]] = {
+    ">": ("greater", 5),
+    "<": ("less", 5),
     "+": ("add", 10),
     "-": ("sub", 10),
     "*": ("mul", 20),
@@ -41,40 +48,56 @@ INFIX: Mapping[str, tuple[str, int]] = {
     "**": ("pow", 30),
 }
 PREFIX = 25
+COMPARISONS = (">", "<")
 
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eEf][+-]?\d+)?)"  # 1.2f-5 is a Julia Float32
     r"|(?P<name>[^\W\d]\w*)"
-    r"|(?P<sign>\*\*|[-+*/^(),])"
+    r"|(?P<sign>\*\*|[-+*/^(),<>])"
 )
 _REFUSED: Mapping[str, str] = {
     ".": "attribute access is",
     "'": "strings are",
     '"': "strings are",
-    "=": "assignments, comparisons and keyword arguments are",
-    "<": "comparisons are",
-    ">": "comparisons are",
-    "!": "comparisons are",
+    "=": "assignments and keyword arguments are",
     "[": "lists and indices are",
     "{": "sets and dictionaries are",
     ":": "lambdas, slices and definitions are",
     "%": "the remainder is",
-    "&": "logic is",
-    "|": "logic is",
     ";": "several statements are",
 }
+_INSTEAD: Mapping[str, str] = {
+    "<=": "1 - (a > b) for a <= b",
+    ">=": "1 - (a < b) for a >= b",
+    "\u2264": "1 - (a > b)",
+    "\u2265": "1 - (a < b)",
+    "==": "1 - (a > b) - (a < b) for a == b",
+    "!=": "(a > b) + (a < b) for a != b",
+    "&": "min(p, q) for conditions that both hold",
+    "|": "max(p, q) for conditions of which one holds",
+    "!": "1 - p for a condition that does not hold",
+    "?": "select(p, a, b) for p ? a : b",
+}
+"""Signs of other languages, and what says the same here."""
 
 
-def parse(text: str, variables: Sequence[str], functions: Mapping[str, LutFunc]) -> Expr:
+def parse(
+    text: str,
+    variables: Sequence[str],
+    functions: Mapping[str, LutFunc],
+    custom: Mapping[str, Custom] | None = None,
+) -> Expr:
     """Read a formula.
 
     Integer powers become squares, cubes and products; ``relu(x)`` becomes ``max(x, 0)``;
-    ``log`` means ``log_abs`` and ``sqrt`` means ``sqrt_abs``.
+    ``log`` means ``log_abs`` and ``sqrt`` means ``sqrt_abs``; ``a > b`` and ``b < a`` mean
+    ``greater(a, b)``, which is 1 or 0, and bind weaker than a sum.
 
     Args:
         text: such as ``0.5*x0^2 - sin(1.2f-1*x1)``.
         variables: the names it may use.
         functions: the LUT functions it may call, besides the operators.
+        custom: the user's own operators; their calls are replaced by what they mean.
 
     Raises:
         ExpressionError: with the column, what is wrong there and what to write instead.
@@ -87,7 +110,7 @@ def parse(text: str, variables: Sequence[str], functions: Mapping[str, LutFunc])
         msg = "the formula is empty; write for example 0.5*x + 1"
         raise ExpressionError(msg)
     try:
-        expr = _Parser(text, variables, functions).whole()
+        expr = _Parser(text, variables, functions, custom or {}).whole()
         deep = depth(expr) > MAX_DEPTH
     except RecursionError:
         deep = True
@@ -106,12 +129,22 @@ def names_in(text: str) -> tuple[str, ...]:
     >>> names_in("0.5*sin(x0) - 1.2f-1*pt")
     ('x0', 'pt')
     """
-    found: dict[str, None] = {}
-    for match in _TOKEN.finditer(text):
-        called = text[match.end() :].lstrip().startswith("(")
-        if match.lastgroup == "name" and not called:
-            found[match[0]] = None
-    return tuple(found)
+    return _names(text, called=False)
+
+
+def calls_in(text: str) -> tuple[str, ...]:
+    """The names that a formula calls.
+
+    >>> calls_in("0.5*sin(x0) - exp (pt)")
+    ('sin', 'exp')
+    """
+    return _names(text, called=True)
+
+
+def _names(text: str, *, called: bool) -> tuple[str, ...]:
+    names = [m for m in _TOKEN.finditer(text) if m.lastgroup == "name"]
+    found = [m[0] for m in names if text[m.end() :].lstrip().startswith("(") == called]
+    return tuple(dict.fromkeys(found))
 
 
 def power(base: Expr, exponent: int) -> Expr:
@@ -135,17 +168,22 @@ class _Parser:
     """Precedence climbing over the tokens of one text."""
 
     def __init__(
-        self, text: str, variables: Sequence[str], functions: Mapping[str, LutFunc]
+        self,
+        text: str,
+        variables: Sequence[str],
+        functions: Mapping[str, LutFunc],
+        custom: Mapping[str, Custom],
     ) -> None:
         self.text = text
         self.variables = frozenset(variables)
         self.luts = functions
+        self.custom = custom
         builtin = (*OPERATORS, "relu", "pow")
         clash = [name for name in functions if name in builtin]
         if clash:
             msg = f"a LUT function is named {clash[0]!r}, which is an operator; rename it"
             raise ExpressionError(msg)
-        known = (*builtin, *functions)
+        known = (*builtin, *functions, *custom)
         # a user's own function called log is that one, not an alias
         self.aliases = {a: op for a, op in ALIASES.items() if op in known and a not in known}
         self.functions = (*known, *self.aliases)
@@ -161,6 +199,9 @@ class _Parser:
     def _tokens(self) -> list[_Token]:
         tokens, at = [], 0
         while at < len(self.text):
+            for sign in (self.text[at : at + 2], self.text[at]):
+                if sign in _INSTEAD:
+                    self._fail(f"{sign!r} is not part of a formula", f"write {_INSTEAD[sign]}", at)
             match = _TOKEN.match(self.text, at)
             if match is not None:
                 tokens.append(_Token(str(match.lastgroup), match[0], at))
@@ -197,6 +238,8 @@ class _Parser:
             # a power is right-associative and takes a signed exponent
             right = self._expression(PREFIX if op == "pow" else strength + 1)
             left = self._operator(op, left, right, at)
+            if strength == INFIX[">"][1] and self._here.text in COMPARISONS:
+                self._fail("comparisons do not chain", "write (a > b)*(b > c) for a > b > c")
         if self._here.text == "(":
             self._fail("a value cannot be called", "write * for a product")
         if self._here.kind in ("name", "number"):
@@ -249,14 +292,20 @@ class _Parser:
             self._fail(unknown("function", name, self.functions), "check the name", token.at)
         args = self._arguments()
         op = self.aliases.get(name, name)
-        arity = OPERATORS[op].arity if op in OPERATORS else 2 if op == "pow" else 1
+        arity = self._arity(op)
         if len(args) != arity:
             self._fail(f"{name} takes {arity} argument(s), not {len(args)}", "mend it", token.at)
+        if op in self.custom:
+            return self.custom[op].expand(args)
         if op == "relu":
             return Call("max", (args[0], Num(0.0)))
         if arity == 2:
             return self._operator(op, args[0], args[1], token.at)
         return Call(op, args)
+
+    def _arity(self, op: str) -> int:
+        known = OPERATORS.get(op) or self.custom.get(op)
+        return known.arity if known else 2 if op == "pow" else 1
 
     def _arguments(self) -> tuple[Expr, ...]:
         self._expect("(")
@@ -276,6 +325,8 @@ class _Parser:
     def _operator(self, op: str, left: Expr, right: Expr, at: int) -> Expr:
         if op == "pow":
             return self._power(left, right, at)
+        if op == "less":
+            return Call("greater", (right, left))
         if op == "div" and _reads_none(right) and fold(right, self.luts) == Num(0.0):
             self._fail("division by a constant that is zero", "change the divisor", at)
         return Call(op, (left, right))
@@ -290,7 +341,7 @@ class _Parser:
         return chain if n > 0 else self._operator("div", Num(1.0), chain, at)
 
 
-_LANGUAGE = "use numbers, variables, + - * / ^ ( ) and known functions only"
+_LANGUAGE = "use numbers, variables, + - * / ^ > < ( ) and known functions only"
 
 
 def _reads_none(expr: Expr) -> bool:

@@ -7,6 +7,8 @@ the formula's value, ``X = x + e`` the design's, and bounds on both are known:
 - truncation from F' to F fractional bits adds ``[-(2^-F - 2^-F'), 0]``;
 - ``X Y - x y = x e_y + Y e_x = y e_x + X e_y``, of which the tighter counts;
 - ``|x|``, ``min`` and ``max`` never move further than their arguments;
+- the terms that a comparison depends on keep all their bits, so that it is decided exactly, and
+  a choice moves no further than its branches;
 - a table adds its own error to ``f(X) - f(x)``, which the slopes of f between X and x bound;
 - a constant is rounded to nearest; one that is added also takes off the middle of the error
   of what it is added to, which costs nothing and halves what truncation leaves.
@@ -159,7 +161,7 @@ class Plan:
         return now
 
     def _value(self, i: int) -> Value:
-        term, limit = self.terms[i], self.fracs[i]
+        term, limit = self.terms[i], self._limit(i)
         args = [self.values[a] for a in term.args]
         if term.op == "const":
             return self._constant(i)
@@ -169,26 +171,32 @@ class Plan:
             natural, error, cost = self.whole.ports[term.name].frac, iv.ZERO, 0.0
         else:
             natural, error = _exact(term.op, args, [self.terms[a].real for a in term.args])
-            cost = self._cost(i, args, above(iv.add(term.real, error)), natural)
+            cost = self._cost(i, args, iv.above(iv.add(term.real, error)), natural)
         if limit < natural:
             step = math.ldexp(1.0, -limit)
             kept = math.ldexp(1.0, -natural) if natural - limit < 50 else 0.0
             error = iv.add(error, (kept - step, 0.0))
         return _value(min(limit, natural), error, iv.add(term.real, error), cost)
 
+    def _limit(self, i: int) -> int:
+        """Most fractional bits of a term; those of an exact one are not a choice."""
+        exact = self.terms[i].frac
+        return self.fracs[i] if exact is None else exact
+
     def _constant(self, i: int) -> Value:
         low, high = self.terms[i].real
+        limit = self._limit(i)
         middle = low + (high - low) / 2
         if i in self._beside:
             other, op = self._beside[i]
             bias = self.values[other].error
             if iv.finite(bias):
                 middle += (bias[0] + bias[1]) / (2 if op == "sub" else -2)
-        raw = round(math.ldexp(middle, self.fracs[i]))
-        zeros = (raw & -raw).bit_length() - 1 if raw else self.fracs[i]
-        fixed = math.ldexp(raw, -self.fracs[i])
+        raw = round(math.ldexp(middle, limit))
+        zeros = (raw & -raw).bit_length() - 1 if raw else limit
+        fixed = math.ldexp(raw, -limit)
         error = iv.sub((fixed, fixed), self.terms[i].real)
-        return _value(self.fracs[i] - zeros, error, (fixed, fixed), 0.0)
+        return _value(limit - zeros, error, (fixed, fixed), 0.0)
 
     def _table(self, i: int) -> Value:
         term, argument = self.terms[i], self.values[self.terms[i].args[0]]
@@ -224,7 +232,7 @@ class Plan:
         error *= self.looser.get(i, 1.0)
         step = math.frexp(1.5 * error / max(steep, 1e-9))[1] - 1
         address = max(min(whole - step, argument.width, MAX_DOMAIN_BITS), 1)
-        out = max(above(term.real) + frac + 1, 1)
+        out = max(iv.above(term.real) + frac + 1, 1)
         plain = math.ldexp(out / ENTRIES_A_LUT, address)
         half = address / 2
         split = 1.5 * (2.0**half * (out + half) / ENTRIES_A_LUT + half * (half + 2) + out)
@@ -263,18 +271,7 @@ def _decided(op: str, args: Sequence[Value]) -> bool:
 
 
 def _value(frac: int, error: Interval, fixed: Interval, cost: float) -> Value:
-    return Value(frac, error, fixed, max(above(fixed) + frac, 1), cost)
-
-
-def above(values: Interval) -> int:
-    """Bits above the binary point that an interval needs, sign included; negative if tiny."""
-    low, high = values
-    if not iv.finite(values):
-        return 2 * MAX_WIDTH
-    top = math.frexp(high)[1] if high > 0 else -MAX_WIDTH
-    if low >= 0:
-        return top
-    return max(top, math.frexp(math.nextafter(-low, 0.0))[1]) + 1
+    return Value(frac, error, fixed, max(iv.above(fixed) + frac, 1), cost)
 
 
 def _exact(op: str, args: Sequence[Value], reals: Sequence[Interval]) -> tuple[int, Interval]:
@@ -293,6 +290,10 @@ def _exact(op: str, args: Sequence[Value], reals: Sequence[Interval]) -> tuple[i
             return a.frac, iv.hull(a.error, iv.neg(a.error))
         case "min" | "max":
             return max(a.frac, b.frac), iv.hull(a.error, b.error)
+        case "greater":
+            return 0, iv.ZERO
+        case "select":
+            return max(args[1].frac, b.frac), iv.hull(args[1].error, b.error)
         case "square":
             return 2 * a.frac, _scaled(iv.add(a.fixed, reals[0]), a.error)
     one = iv.add(_scaled(reals[0], b.error), _scaled(b.fixed, a.error))

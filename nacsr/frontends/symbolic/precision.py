@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from nacsr.errors import ExpressionError
 from nacsr.fixed import MAX_WIDTH
 from nacsr.frontends.symbolic import intervals as iv
-from nacsr.frontends.symbolic.plan import Change, Plan, above
+from nacsr.frontends.symbolic.plan import Change, Plan
 from nacsr.frontends.symbolic.terms import Terms
 from nacsr.luts import LutFunc
 from nacsr.luts.lut import MAX_DOMAIN_BITS
@@ -141,4 +141,4 @@ def _least(plan: Plan, i: int) -> int:
     if term.op == "table":
         low, high = term.real
         return 3 - math.frexp(max(high - low, 1e-12))[1]
-    return 1 - above(plan.values[i].fixed)
+    return 1 - iv.above(plan.values[i].fixed)

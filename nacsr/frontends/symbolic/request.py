@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from nacsr.errors import DataError
 from nacsr.fixed import Fixed
 from nacsr.frontends.symbolic.expr import Expr
 from nacsr.luts import LutFunc
+
+if TYPE_CHECKING:
+    from nacsr.frontends.symbolic.custom import Custom
 
 Real = NDArray[np.float64]
 
@@ -80,6 +83,7 @@ class Config:
         max_depth: levels of one term of it.
         max_cycles, max_luts, max_dsps: limits of a whole expression.
         nesting: how often a function may sit inside another; None: never.
+        custom: the user's operators by name; engines write out what they stand for.
         tables: whether a term may be a fitted table.
         table_bits: address bits of such a table.
         population: individuals kept, where an engine has a population.
@@ -102,6 +106,7 @@ class Config:
     max_luts: float = math.inf
     max_dsps: float = math.inf
     nesting: Mapping[str, Mapping[str, int]] | None = None
+    custom: Mapping[str, Custom] = field(default_factory=dict)
     tables: bool = False
     table_bits: int = 6
     population: int = 200

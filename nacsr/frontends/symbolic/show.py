@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nacsr.frontends.symbolic.expr import Expr, Num, Var, lut
+from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, lut
 from nacsr.frontends.symbolic.parse import INFIX, PREFIX
 from nacsr.luts import LutFunc
 
 _INFIX: Mapping[str, tuple[str, int]] = {
-    op: (sign, strength) for sign, (op, strength) in INFIX.items() if op != "pow"
+    op: (sign, strength) for sign, (op, strength) in INFIX.items() if op not in ("pow", "less")
 }
 _POWERS: Mapping[str, int] = {"square": 2, "cube": 3}
 _POWER = INFIX["^"][1]
@@ -25,6 +25,7 @@ _LATEX: Mapping[str, str] = {
     "log_abs": r"\log\left|%s\right|",
     "sqrt_abs": r"\sqrt{\left|%s\right|}",
     "inverse": r"\frac{1}{%s}",
+    "greater": r"\mathbf{1}\left[%s > %s\right]",
     "gauss": r"e^{-\left(%s\right)^{2}}",
     "exp": r"e^{%s}",
     "sigmoid": r"\sigma\left(%s\right)",
@@ -59,9 +60,10 @@ def _text(expr: Expr, digits: int | None) -> tuple[str, int]:
         sign, strength = _INFIX[expr.op]
         gap = "" if sign in "*/" else " "
         if digits is not None and expr.op == "add":
-            return _plain_sum(args[0], args[1][0]), strength
-        right = _wrap(args[1], strength + 1, args[1][0].startswith("-"))
-        return f"{_wrap(args[0], strength)}{gap}{sign}{gap}{right}", strength
+            return _plain_sum(*args), strength
+        compares = expr.op == "greater"  # does not chain, and a minus after it is no sign of a sum
+        right = _wrap(args[1], strength + 1, args[1][0].startswith("-") and not compares)
+        return f"{_wrap(args[0], strength + compares)}{gap}{sign}{gap}{right}", strength
     if expr.op in _POWERS:
         return f"{_wrap(args[0], _ATOM)}^{_POWERS[expr.op]}", _POWER
     # a minus before a number would be read as part of it
@@ -70,9 +72,9 @@ def _text(expr: Expr, digits: int | None) -> tuple[str, int]:
     return f"{expr.op}({', '.join(text for text, _ in args)})", _ATOM
 
 
-def _plain_sum(left: tuple[str, int], right: str) -> str:
+def _plain_sum(first: tuple[str, int], second: tuple[str, int]) -> str:
     """``a + (-b + c)`` as people write it, ``a - b + c``: equal, though not the same tree."""
-    start = _wrap(left, INFIX["+"][1])
+    start, right = (_wrap(part, INFIX["+"][1]) for part in (first, second))
     return f"{start} - {right[1:]}" if right.startswith("-") else f"{start} + {right}"
 
 
@@ -96,6 +98,8 @@ def _latex(expr: Expr, digits: int | None) -> tuple[str, int]:
             return f"{indexed[1]}_{{{indexed[2]}}}", _ATOM
         escaped = expr.name.replace("_", r"\_")
         return (expr.name if len(expr.name) == 1 else rf"\mathrm{{{escaped}}}"), _ATOM
+    if expr.op in ("cond", "select"):
+        return _cases(expr, digits), 0
     args = [_latex(a, digits) for a in expr.args]
     if expr.op in _LATEX:
         return _LATEX[expr.op] % tuple(text for text, _ in args), _ATOM
@@ -113,6 +117,20 @@ def _latex(expr: Expr, digits: int | None) -> tuple[str, int]:
     return rf"\operatorname{{{name}}}\left({inner}\right)", _ATOM
 
 
+def _cases(choice: Call, digits: int | None) -> str:
+    condition, *branches = choice.args
+    if isinstance(condition, Call) and condition.op == "greater":
+        sides = condition.args
+    else:
+        sides = (condition, Num(0.0))
+    left, right = (_latex(side, digits)[0] for side in sides)
+    yes, no = (_latex(branch, digits)[0] for branch in (*branches, Num(0.0))[:2])
+    return (
+        rf"\begin{{cases}} {yes} & \text{{if }} {left} > {right} \\ "
+        rf"{no} & \text{{otherwise}} \end{{cases}}"
+    )
+
+
 def _exponent(match: re.Match[str]) -> str:
     return rf" \times 10^{{{match[1].removeprefix('+')}{match[2]}}}"
 
@@ -123,7 +141,8 @@ def _bracket(part: tuple[str, int], least: int, anyway: bool = False) -> str:
 
 
 def to_sympy(expr: Expr, luts: Mapping[str, LutFunc]) -> Any:
-    """The formula as a sympy expression; LUT functions are undefined functions of their name.
+    """The formula as a sympy expression; LUT functions are undefined functions of their name,
+    comparisons and choices are ``Piecewise``.
 
     ``sympy.lambdify(symbols, e, [modules(luts), "numpy"])`` evaluates their tables.
 
@@ -131,6 +150,9 @@ def to_sympy(expr: Expr, luts: Mapping[str, LutFunc]) -> Any:
         ExpressionError: for an unknown function.
     """
     import sympy
+
+    def chosen(condition: Any, yes: Any, no: Any) -> Any:
+        return sympy.Piecewise((yes, condition), (no, True))
 
     meaning: Mapping[str, Callable[..., Any]] = {
         "add": lambda a, b: a + b,
@@ -143,6 +165,9 @@ def to_sympy(expr: Expr, luts: Mapping[str, LutFunc]) -> Any:
         "max": sympy.Max,
         "square": lambda a: a**2,
         "cube": lambda a: a**3,
+        "greater": lambda a, b: chosen(a > b, 1, 0),
+        "cond": lambda a, b: chosen(a > 0, b, 0),
+        "select": lambda a, b, c: chosen(a > 0, b, c),
     }
 
     def convert(node: Expr) -> Any:

@@ -65,10 +65,8 @@ def _gradient(evaluator: Evaluator, start: Individual, found: Sequence[Place]) -
         evaluator.evaluations += 1
         tree = start.terms[i]
         beside = (*tree[:j], float(tree[j]) + STEP, *tree[j + 1 :])
-        here, there = evaluator.term(tree), evaluator.column(beside)
-        if here is None or there is None:
+        shift, here = evaluator.shift(tree, beside), evaluator.term(tree)
+        if shift is None or here is None:
             return None
-        shift = there - here.column * np.float32(here.spread) - np.float32(here.mean)
-        shift -= shift.mean()
         rows.append(shift * np.float32(start.weights[i] / (here.spread * STEP)))
     return np.stack(rows) if rows else None

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
+from nacsr.frontends.symbolic.shapes import TABLE
+
+CHOICES = frozenset({"cond", "select"})
 
 
 class OperatorCost(Protocol):
@@ -53,7 +56,8 @@ class Hardware:
 
     Args:
         grammar: the symbols.
-        costs: a row for every operator, ``const_mul``, and every function or ``lut``.
+        costs: a row for every operator, ``const_mul``, every function or ``lut``; with fitted
+            tables ``table``, and ``address``, the cast before one.
         period: usable ns of a clock period.
     """
 
@@ -74,6 +78,8 @@ class Hardware:
             return 0.0, frozenset()
         if len(tree) == 1:  # an input: its offset is subtracted
             return self._finish(tree, self.costs["sub"], 0.0, frozenset())
+        if tree[-1] in self.grammar.custom:
+            return self.term(self.grammar.inlined(tree))
         arguments = self.grammar.arguments(tree)
         below = [self.term(a) for a in arguments]
         ready = max(r for r, _ in below)
@@ -83,9 +89,15 @@ class Hardware:
             if is_power_of_two(float(constants[0])):
                 return ready, parts
             return self._finish(tree, self.costs["const_mul"], ready, parts)
+        decided = any(a[-1] == "greater" for a in arguments)
+        choice = tree[-1] == "mul" or (tree[-1] in CHOICES and arguments[0][-1] == "greater")
+        if decided and choice:  # a bit decides between words
+            return self._finish(tree, self.costs["mux"], ready, parts)
         return self._finish(tree, self._cost(str(tree[-1])), ready, parts)
 
     def _cost(self, symbol: str) -> OperatorCost:
+        if symbol == TABLE:  # what is shared of one: every output has entries of its own
+            return self.costs["address"]
         if symbol in self.costs:
             return self.costs[symbol]
         return self.costs["lut" if symbol in self.grammar.functions else "mul"]
@@ -97,8 +109,16 @@ class Hardware:
         return chain(ready, cost.delay_ns, self.period), parts | {tree}
 
     def weighted(self, tree: Tree) -> float:
-        """When a term times its weight is ready (ns)."""
-        return chain(self.term(tree)[0], self.costs["const_mul"].delay_ns, self.period)
+        """When a term times its weight is ready (ns), or the entry of a table."""
+        return chain(self.term(tree)[0], self._weight(tree).delay_ns, self.period)
+
+    def _weight(self, tree: Tree) -> OperatorCost:
+        return self.costs["table" if tree[-1] == TABLE else "const_mul"]
+
+    def link(self, tree: Tree) -> tuple[float, float]:
+        """LUTs and DSPs of one more weighted term in a sum, beside the term itself."""
+        scale, add = self._weight(tree), self.costs["add"]
+        return scale.luts + add.luts, scale.dsps + add.dsps
 
     def part(self, tree: Tree) -> tuple[float, float]:
         """LUTs and DSPs of the root of a subtree that ``term`` named."""
@@ -112,11 +132,9 @@ class Hardware:
 
     def total(self, terms: Sequence[Tree]) -> Area:
         """Cost of ``weight * term + ... + offset``."""
-        scale, add = self.costs["const_mul"], self.costs["add"]
         parts = [self._parts[p] for p in frozenset[Tree]().union(*(self.term(t)[1] for t in terms))]
-        luts = len(terms) * (scale.luts + add.luts) + sum(p[0] for p in parts)
-        dsps = len(terms) * (scale.dsps + add.dsps) + sum(p[1] for p in parts)
-        return Area(self.cycles(terms), luts, dsps)
+        parts += [self.link(t) for t in terms]
+        return Area(self.cycles(terms), sum(p[0] for p in parts), sum(p[1] for p in parts))
 
 
 def _sum_ready(ready: list[float], delay: float, period: float) -> float:

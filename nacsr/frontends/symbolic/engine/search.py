@@ -9,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.errors import DataError
+from nacsr.frontends.symbolic.calibrate import terms
 from nacsr.frontends.symbolic.engine.constants import places, refine
 from nacsr.frontends.symbolic.engine.evaluation import Evaluator, Individual
+from nacsr.frontends.symbolic.engine.export import Export
 from nacsr.frontends.symbolic.engine.hardware import Hardware, OperatorCost
 from nacsr.frontends.symbolic.engine.selection import ranks, survivors
-from nacsr.frontends.symbolic.engine.sums import earliest_first
 from nacsr.frontends.symbolic.engine.tables import on_float32
-from nacsr.frontends.symbolic.engine.trees import Grammar
+from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.engine.variation import Library, Variation
-from nacsr.frontends.symbolic.expr import Call, Expr, Num
+from nacsr.frontends.symbolic.expr import Expr
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
 from nacsr.luts import LutFunc
 
+ARGUMENTS = ("a", "b", "c")
+"""Names of the arguments of the user's operators."""
 REFINE = 0.1  # share of children with inner constants that get a Levenberg-Marquardt step
 
 
@@ -36,34 +39,66 @@ def search(
     library terms and derivatives computed.
     """
     rng = np.random.default_rng(seed)
-    grammar = Grammar(
-        len(sample.names), config.operators, config.functions, config.max_size, config.max_depth
-    )
+    grammar = _grammar(sample, config)
     hardware = Hardware(grammar, costs, config.period_ns)
-    functions = {f: on_float32(luts[f]) for f in config.functions}
+    functions = {f: on_float32(luts[f], config.precision.frac) for f in config.functions}
 
     def evaluator(part: Sample) -> Evaluator:
-        inputs = np.ascontiguousarray(part.z.T, dtype=np.float32)
-        return Evaluator(grammar, hardware, inputs, part.y, functions, config.precision.max)
+        inputs, precision, bits = part.z.T, config.precision, config.table_bits
+        return Evaluator(
+            grammar, hardware, inputs, part.y, part.weights, functions, precision, bits
+        )
 
     rows = np.sort(rng.permutation(len(sample.y))[: config.rows])
-    front = _evolve(evaluator(sample.take(rows)), config, rng)
+    guesses = [_split(g, grammar, sample.names) for g in config.guesses]
+    front = _evolve(evaluator(sample.take(rows)), config, guesses, rng)
     full = evaluator(sample)
     rescored = [full.assess(i.terms) for i in front]
     legal = _front([i for i in rescored if i is not None], config)
-    return [_export(i, full, sample.names) for i in legal]
+    export = Export(full, sample, luts, config)
+    return [export.scored(i) for i in legal]
+
+
+def _grammar(sample: Sample, config: Config) -> Grammar:
+    plain = Grammar(len(sample.names), (), config.functions, 1, 1)
+    custom = {
+        name: (c.arity, plain.tree(c.body, ARGUMENTS[: c.arity]))
+        for name, c in config.custom.items()
+    }
+    return Grammar(
+        len(sample.names),
+        config.operators,
+        config.functions,
+        config.max_size,
+        config.max_depth,
+        config.nesting,
+        config.tables,
+        custom,
+    )
+
+
+def _split(expr: Expr, grammar: Grammar, names: Sequence[str]) -> tuple[Tree, ...]:
+    """The terms of a guess that the grammar allows."""
+    found = (grammar.tree(t, names) for _, t in terms(expr) if t is not None)
+    return tuple(t for t in found if grammar.allows(t))
 
 
 LIBRARY = 4_000  # simple terms at most: their columns stay in memory
 
 
-def _evolve(evaluator: Evaluator, config: Config, rng: np.random.Generator) -> list[Individual]:
+def _evolve(
+    evaluator: Evaluator,
+    config: Config,
+    guesses: Sequence[tuple[Tree, ...]],
+    rng: np.random.Generator,
+) -> list[Individual]:
     library = Library(evaluator, rng, min(config.evaluations // 2, LIBRARY))
     if not library.trees:
         msg = "no input varies over the training rows; check the data and its words"
         raise DataError(msg)
     vary = Variation(evaluator, library, config.max_size, rng)
-    pool: list[Individual | None] = []
+    pool: list[Individual | None] = [evaluator.assess(vary.trim(g)) for g in guesses if g]
+    pool += [evaluator.assess([t]) for t in library.trees if len(t) == 1]  # the cheapest
     for _ in range(config.population):  # a path may be empty
         if not pool or (
             len(pool) < config.population and evaluator.evaluations < config.evaluations
@@ -91,16 +126,21 @@ def _select(pool: Sequence[Individual | None], config: Config) -> list[Individua
     """The survivors, best first; of individuals with equal outputs only the cheapest."""
     distinct: dict[bytes, Individual] = {}
     for one in pool:
-        if one is None or one.cycles > config.max_cycles or one.size > config.max_size:
+        if one is None or not _legal(one, config):
             continue
         known = distinct.get(one.key)
         if known is None or (one.cycles, one.luts) < (known.cycles, known.luts):
             distinct[one.key] = one
     kept = list(distinct.values())
     if not kept:
-        msg = "no expression fits max_cycles and max_size; raise one of them"
+        msg = "no expression fits max_size, max_cycles, max_luts and max_dsps; raise one of them"
         raise DataError(msg)
     return [kept[i] for i in survivors(_objectives(kept, config), config.population).tolist()]
+
+
+def _legal(one: Individual, config: Config) -> bool:
+    within = one.cycles <= config.max_cycles and one.size <= config.max_size
+    return within and one.luts <= config.max_luts and one.dsps <= config.max_dsps
 
 
 def _tournament(population: Sequence[Individual], rng: np.random.Generator) -> Individual:
@@ -113,21 +153,3 @@ def _front(population: Sequence[Individual], config: Config) -> list[Individual]
         return []
     best = np.flatnonzero(ranks(_objectives(population, config), 1) == 0)
     return sorted((population[i] for i in best.tolist()), key=lambda p: -p.loss)
-
-
-def _export(individual: Individual, evaluator: Evaluator, names: Sequence[str]) -> Scored:
-    """The individual as an expression, its weights folded in, the earliest terms added first."""
-    hardware, grammar = evaluator.hardware, evaluator.grammar
-    weights, offset = evaluator.affine(individual)
-    parts: list[tuple[float, Expr]] = [(0.0, Num(_short(offset)))]
-    for tree, weight in zip(individual.terms, weights, strict=True):
-        term = Call("mul", (Num(_short(weight)), grammar.expression(tree, names)))
-        parts.append((hardware.weighted(tree), term))
-    whole = earliest_first(parts, hardware.costs["add"].delay_ns, hardware.period)
-    loss = individual.loss * evaluator.variance
-    return Scored(whole, loss, individual.cycles, individual.luts, individual.dsps, individual.size)
-
-
-def _short(value: float) -> float:
-    """Six digits: finer than any weight is quantised, short to print."""
-    return float(f"{value:.6g}")

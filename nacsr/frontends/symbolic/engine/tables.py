@@ -7,24 +7,25 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.fixed import Overflow, Rounding
+from nacsr.fixed import MAX_POINT, Overflow, Rounding
 from nacsr.luts import LutFunc
 
 Column = NDArray[np.float32]
 
 
-def on_float32(lut: LutFunc) -> Callable[[Column], Column]:
-    """A function of float32 columns that returns the very entries of the table.
+def on_float32(lut: LutFunc, frac: int = MAX_POINT) -> Callable[[Column], Column]:
+    """A function of float32 columns that returns the very entries of the table, truncated to
+    ``frac`` fractional bits.
 
     Scaling by a power of two, clipping and flooring are exact in float32, so the addresses
     are those of ``Fixed.quantize``. Roundings other than TRN and RND take the slow way.
     """
     domain = lut.domain
     if domain.rounding not in (Rounding.TRN, Rounding.RND):
-        return lambda x: lut.numpy(x).astype(np.float32)
+        return lambda x: _truncated(lut.numpy(x), frac)
     lowest = domain.min_raw
     words = np.arange(lowest, domain.max_raw + 1)
-    entries = lut.value.to_float(lut.table[words & ((1 << domain.width) - 1)]).astype(np.float32)
+    entries = _truncated(lut.value.to_float(lut.table[words & ((1 << domain.width) - 1)]), frac)
     low = -domain.max_raw if domain.overflow is Overflow.SAT_SYM and domain.signed else lowest
     scale, ends = np.float32(2.0**domain.frac), (np.float32(low), np.float32(domain.max_raw))
     nearest = domain.rounding is Rounding.RND
@@ -38,3 +39,10 @@ def on_float32(lut: LutFunc) -> Callable[[Column], Column]:
         return result
 
     return apply
+
+
+def _truncated(values: NDArray[np.float64], frac: int) -> Column:
+    kept: Column = values.astype(np.float32)
+    if frac < MAX_POINT:
+        kept = np.ldexp(np.floor(np.ldexp(values, frac)), -frac).astype(np.float32)
+    return kept

@@ -7,13 +7,15 @@ any other string is an operator or a LUT function. ``x0 * (x1 + 0.5)`` is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nacsr.frontends.symbolic.digits import two_digits
-from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Num, Var
+from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Num, Var, substitute
+from nacsr.frontends.symbolic.shapes import TABLE
 
 Symbol = str | float
 Tree = tuple[Symbol, ...]
@@ -39,9 +41,14 @@ class Grammar:
     Attributes:
         inputs: number of inputs.
         operators: operators to use, keys of ``OPERATORS``.
-        functions: names of LUT functions; one never sits inside another.
+        functions: names of LUT functions.
         max_size: nodes of one term.
         max_depth: nodes on a path from the root to a leaf.
+        nesting: how often a symbol may be on a path below another, where it is limited; None:
+            no function sits inside another.
+        tables: whether a term may be a fitted table, whose symbol is at its root only.
+        custom: the user's operators: number of arguments, and what they stand for with ``$0``,
+            ``$1``, ... for these.
         arity: arguments of every symbol that takes any.
     """
 
@@ -50,12 +57,24 @@ class Grammar:
     functions: tuple[str, ...]
     max_size: int
     max_depth: int
+    nesting: Mapping[str, Mapping[str, int]] | None = None
+    tables: bool = False
+    custom: Mapping[str, tuple[int, Tree]] = field(default_factory=dict)
     arity: Mapping[Symbol, int] = field(init=False)
+    rules: Mapping[str, Mapping[str, int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        arity: dict[Symbol, int] = {o: OPERATORS[o].arity for o in self.operators}
-        arity.update({f: 1 for f in self.functions})
+        arity: dict[Symbol, int] = {o: OPERATORS[o].arity for o in OPERATORS}
+        arity.update({f: 1 for f in self.functions} | {TABLE: 1})
+        arity.update({name: n for name, (n, _) in self.custom.items()})
+        never = {f: dict.fromkeys(self.functions, 0) for f in self.functions}
         object.__setattr__(self, "arity", arity)
+        object.__setattr__(self, "rules", never if self.nesting is None else self.nesting)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What may be put into a tree, besides leaves."""
+        return (*self.operators, *self.functions, *self.custom)
 
     def start(self, tree: Tree, end: int) -> int:
         """Where the subtree whose root is at ``end`` begins."""
@@ -76,22 +95,34 @@ class Grammar:
 
     def allows(self, tree: Tree) -> bool:
         """Whether size, depth and nesting hold, and no node has constants only."""
-        if not tree or len(tree) > self.max_size:
+        body = tree[:-1] if tree and tree[-1] == TABLE and self.tables else tree
+        if not body or len(body) > self.max_size or TABLE in body:
             return False
-        stack: list[tuple[int, int, bool]] = []  # depth, functions on the path, is constant
-        for symbol in tree:
+        stack: list[tuple[int, Counter[Symbol], bool]] = []  # depth, symbols below, is constant
+        for symbol in body:
             arity = self.arity.get(symbol, 0)
             if arity == 0:
-                stack.append((1, 0, isinstance(symbol, float)))
+                stack.append((1, Counter(), isinstance(symbol, float)))
                 continue
             nodes = stack[-arity:]
             del stack[-arity:]
-            depth = 1 + max(n[0] for n in nodes)
-            nested = max(n[1] for n in nodes) + (symbol in self.functions)
-            if depth > self.max_depth or nested > 1 or all(n[2] for n in nodes):
+            depth, below = 1 + max(n[0] for n in nodes), Counter[Symbol]()
+            for _, counts, _ in nodes:
+                below |= counts
+            limits = self.rules.get(str(symbol), {})
+            nested = any(below[inner] > most for inner, most in limits.items())
+            if depth > self.max_depth or nested or all(n[2] for n in nodes):
                 return False
-            stack.append((depth, nested, False))
+            below[symbol] += 1
+            stack.append((depth, below, False))
         return len(stack) == 1 and not stack[0][2]
+
+    def inlined(self, tree: Tree) -> Tree:
+        """A tree whose root is the user's operator, with what that stands for."""
+        arguments = self.arguments(tree)
+        _, body = self.custom[str(tree[-1])]
+        places: dict[Symbol, Tree] = {variable(i): a for i, a in enumerate(arguments)}
+        return tuple(s for symbol in body for s in places.get(symbol, (symbol,)))
 
     def leaf(self, rng: np.random.Generator) -> Tree:
         """A random input, or sometimes a constant."""
@@ -101,7 +132,7 @@ class Grammar:
 
     def grow(self, rng: np.random.Generator, depth: int) -> Tree:
         """A random tree of at most ``depth`` levels; it may break a limit, see ``allows``."""
-        symbols = self.operators + self.functions
+        symbols = self.symbols
         if depth <= 1 or not symbols or rng.random() < 0.25:
             return self.leaf(rng)
         symbol = symbols[int(rng.integers(len(symbols)))]
@@ -127,6 +158,13 @@ class Grammar:
                 trees += [(a, c, "mul", f) for c in (0.5, 2.0) for a in x]
             if "add" in self.operators:
                 trees += [(a, c, "add", f) for c in (-1.0, 1.0) for a in x]
+        if "greater" in self.operators:
+            trees += [(a, c, "greater") for c in (-1.0, -0.5, 0.0, 0.5, 1.0) for a in x]
+        if self.tables:
+            trees += [(a, TABLE) for a in x]
+            for binary in ("add", "sub", "mul", "min", "max"):
+                if binary in self.operators:
+                    trees += [(a, b, binary, TABLE) for a, b in pairs]
         return trees
 
     def tree(self, expr: Expr, names: Sequence[str]) -> Tree:
@@ -145,11 +183,18 @@ class Grammar:
         for symbol in tree:
             arity = self.arity.get(symbol, 0)
             if arity:
-                call = Call(str(symbol), tuple(stack[-arity:]))
+                args = tuple(stack[-arity:])
                 del stack[-arity:]
-                stack.append(call)
+                stack.append(self._call(str(symbol), args))
             elif isinstance(symbol, float):
                 stack.append(Num(symbol))
             else:
                 stack.append(Var(names[int(symbol[1:])]))
         return stack[0]
+
+    def _call(self, symbol: str, args: tuple[Expr, ...]) -> Expr:
+        if symbol not in self.custom:
+            return Call(symbol, args)
+        places = [variable(i) for i in range(len(args))]
+        body = self.expression(self.custom[symbol][1], places)
+        return substitute(body, dict(zip(places, args, strict=True)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from nacsr.frontends.symbolic.engine.evaluation import Column, Evaluator, Individual, size_of
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree, snap
+from nacsr.frontends.symbolic.shapes import TABLE
 
 TRIES = 4  # attempts at a legal mutation before the tree is kept as it is
 SHARES = (0.25, 0.15, 0.30, 0.20, 0.10)  # of exchange, cross, mutate, add, drop
@@ -105,7 +106,8 @@ class Variation:
         return self._replace(a, lambda tree: self._graft(tree, donor[first : end + 1]))
 
     def _mutate(self, a: Individual, _: Individual) -> list[Tree]:
-        moves = (self._point, self._grow, self._insert, self._hoist, self._constant)
+        moves = [self._point, self._grow, self._insert, self._hoist, self._constant]
+        moves += [self._table] * self.grammar.tables
         return self._replace(a, moves[int(self.rng.integers(len(moves)))])
 
     def _add(self, a: Individual, _: Individual) -> list[Tree]:
@@ -153,8 +155,8 @@ class Variation:
         if arity == 0:
             new = self.grammar.leaf(self.rng)[0]
         else:
-            peers = [s for s, n in self.grammar.arity.items() if n == arity]
-            new = peers[int(self.rng.integers(len(peers)))]
+            peers = [s for s in self.grammar.symbols if self.grammar.arity[s] == arity]
+            new = peers[int(self.rng.integers(len(peers)))] if peers else tree[at]
         return (*tree[:at], new, *tree[at + 1 :])
 
     def _grow(self, tree: Tree) -> Tree:
@@ -163,11 +165,17 @@ class Variation:
 
     def _insert(self, tree: Tree) -> Tree:
         """An operator put above a subtree, its other argument random."""
-        symbols = list(self.grammar.arity)
+        symbols = self.grammar.symbols
+        if not symbols:
+            return tree
         symbol = symbols[int(self.rng.integers(len(symbols)))]
         _, end = self._subtree(tree)
-        other = self.grammar.grow(self.rng, 2) if self.grammar.arity[symbol] == 2 else ()
-        return (*tree[: end + 1], *other, symbol, *tree[end + 1 :])
+        others = [self.grammar.grow(self.rng, 2) for _ in range(self.grammar.arity[symbol] - 1)]
+        return (*tree[: end + 1], *(s for o in others for s in o), symbol, *tree[end + 1 :])
+
+    def _table(self, tree: Tree) -> Tree:
+        """A term put into a fitted table, or taken out of one."""
+        return tree[:-1] if tree[-1] == TABLE else (*tree, TABLE)
 
     def _hoist(self, tree: Tree) -> Tree:
         """A term replaced by a part of itself."""
@@ -182,7 +190,7 @@ class Variation:
             value = float(tree[i])
             new = snap(value * (1 + 0.3 * self.rng.normal()) + 0.1 * self.rng.normal())
             return (*tree[:i], new, *tree[i + 1 :])
-        symbols = [s for s in ("add", "mul") if s in self.grammar.arity]
+        symbols = [s for s in ("add", "mul") if s in self.grammar.operators]
         if not symbols:
             return tree
         _, end = self._subtree(tree)

@@ -1,0 +1,44 @@
+"""Operator costs as the searches see them."""
+
+from __future__ import annotations
+
+from nacsr.cost import OperatorCost, estimate, operator_costs
+from nacsr.cost.rules import cast_luts, rom
+from nacsr.cost.schedule import cast_ns, period_ns
+from nacsr.fixed import Fixed
+from nacsr.frontends.base import Problem
+from nacsr.targets import target
+
+TABLE_WIDTH = 9
+"""Bits of a fitted table's entries, about."""
+
+
+def search_costs(problem: Problem, precision: Fixed, table_bits: int) -> dict[str, OperatorCost]:
+    """A row for every operator, function and part of a term.
+
+    Constant factors have two signed digits in the end, so they cost an adder. A function costs
+    what its own ops do on a word of the precision, at least one cycle; its block RAMs count as
+    the LUTs that are the same share of the chip. A fitted table is its ROM, and an ``address``
+    that all outputs share: the cast of a word to it, which saturates.
+    """
+    chip, period = target(problem.target), period_ns(problem.clock_mhz)
+    costs = dict(operator_costs(precision, problem.clock_mhz, problem.target))
+    costs["const_mul"] = costs["add"]
+    for name, lut in problem.luts.items():
+        made = estimate(lut.graph(precision), problem.target, problem.clock_mhz)
+        cycles = max(made.latency_cycles, 1)
+        luts = made.luts + made.brams * chip.luts / chip.brams
+        costs[name] = OperatorCost(cycles * period, luts, made.dsps, made.ffs, cycles)
+    address = Fixed(table_bits, min(precision.integer - 2, table_bits)).with_modes("TRN", "SAT")
+    luts, brams = rom(1 << table_bits, TABLE_WIDTH)
+    luts += round(brams * chip.luts / chip.brams)
+    costs["table"] = OperatorCost(period, luts, 0, TABLE_WIDTH, 1)
+    width = cast_luts(precision, address)
+    costs["address"] = OperatorCost(cast_ns(precision, address), width, 0, table_bits, 1)
+    return costs
+
+
+def dsp_luts(problem: Problem) -> float:
+    """LUTs that are the same share of the chip as one DSP."""
+    chip = target(problem.target)
+    return chip.luts / chip.dsps

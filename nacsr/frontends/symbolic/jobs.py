@@ -1,0 +1,224 @@
+"""What the jobs of the expression family do: pure functions of a payload and the problem."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.cost.schedule import period_ns
+from nacsr.errors import DataError, NacsrError
+from nacsr.fixed import Fixed
+from nacsr.frontends.base import Candidate, Found, Outcome, Problem
+from nacsr.frontends.judge import measure
+from nacsr.frontends.symbolic import genotype
+from nacsr.frontends.symbolic.assemble import Limits, assemble, enriched, expressions, ladder
+from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
+from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
+from nacsr.frontends.symbolic.custom import custom_operators
+from nacsr.frontends.symbolic.engine.hardware import Hardware
+from nacsr.frontends.symbolic.engine.trees import Grammar
+from nacsr.frontends.symbolic.engines import ENGINES
+from nacsr.frontends.symbolic.expr import Expr, Var
+from nacsr.frontends.symbolic.fitting import Goal, one_hot, softened
+from nacsr.frontends.symbolic.importance import most_important
+from nacsr.frontends.symbolic.lower import lower
+from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.pool import Source, library
+from nacsr.frontends.symbolic.request import Config, Sample
+from nacsr.frontends.symbolic.shapes import OPEN, TABLE
+from nacsr.frontends.symbolic.show import to_text
+from nacsr.luts import LutFunc
+
+FAMILY = "expression"
+FLOW = "hls"
+THRIFT = (0.5, 1.0, 1.5)
+"""How much cost weighs in the choice of terms: one ladder of designs each."""
+ROUNDS = 2
+"""How often the pool of terms is bred on before designs are taken from it."""
+MUTANTS = 400
+LOGIT_FRAC = 5
+"""Fractional bits of tables of log-odds: finer steps change no decision that matters."""
+
+Real = NDArray[np.float64]
+Payload = Mapping[str, Any]
+
+
+def run_features(p: Payload, problem: Problem) -> Outcome:
+    """The most important features."""
+    z, goal = problem.values(problem.train), problem.train.y
+    kept = most_important(z, goal, problem.task, p["count"], p["by"], p["seed"])
+    return Outcome({"features": [problem.names[j] for j in kept]})
+
+
+def run_search(p: Payload, problem: Problem) -> Outcome:
+    """The terms of one expression front, for one output."""
+    precision, luts = Fixed.parse(p["precision"]), problem.luts
+    columns = _columns(problem, p["inputs"])
+    z = np.stack(list(columns.values()), axis=1)
+    sample = Sample(z, _target(problem, p["output"]), tuple(columns), problem.train.weights)
+    costs = search_costs(problem, precision, p["table_bits"])
+    try:
+        engine = ENGINES[p["engine"]]
+        front = engine(sample, _config(p, problem), costs, luts, p["seed"])
+    except DataError as error:  # the other outputs and families go on
+        name = problem.outputs[p["output"]]
+        failed = {"class": name, "training": "search"}
+        title = f"search for {name}"
+        lost = Candidate(FAMILY, failed, p["seed"], title, reason=str(error))
+        return Outcome({"front": [], "terms": []}, found=(Found(lost),))
+    found: dict[str, None] = {}
+    for s in front:
+        opened = genotype.opened(s.expr, s.tables)
+        found |= {to_text(t): None for _, t in terms(opened) if t is not None}
+    record = [
+        {"loss": s.loss, "cycles": s.cycles, "luts": s.luts, "dsps": s.dsps}
+        | genotype.record({"y": s.expr}, s.tables)
+        for s in front
+    ]
+    return Outcome({"front": record, "terms": list(found)})
+
+
+def _config(p: Payload, problem: Problem) -> Config:
+    precision, luts = Fixed.parse(p["precision"]), problem.luts
+    names = (*p["operators"], *p["functions"])
+    custom = custom_operators(p["custom"], luts)
+    return Config(
+        evaluations=p["evaluations"],
+        rows=p["rows"],
+        operators=tuple(p["operators"]),
+        functions=tuple(p["functions"]),
+        precision=precision,
+        period_ns=period_ns(problem.clock_mhz),
+        dsp_luts=dsp_luts(problem),
+        max_size=p["max_size"],
+        max_depth=p["max_depth"],
+        max_cycles=p["max_cycles"],
+        max_luts=math.inf if p["max_luts"] is None else p["max_luts"],
+        max_dsps=math.inf if p["max_dsps"] is None else p["max_dsps"],
+        nesting=p["nesting"],
+        custom=custom,
+        tables=p["tables"],
+        table_bits=p["table_bits"],
+        guesses=tuple(parse(text, problem.names, luts, custom) for text in p["guesses"]),
+        complexities=_complexities(p, names, problem),
+        extra=p["extra"],
+    )
+
+
+def _target(problem: Problem, output: int) -> Real:
+    """What the expression of one output regresses."""
+    if problem.teacher is not None:
+        taught: Real = problem.teacher[:, output] - problem.teacher.mean(axis=1) * (
+            problem.teacher.shape[1] > 1
+        )
+        return taught
+    if problem.task == "regression":
+        return problem.train.y.astype(np.float64)
+    wanted = problem.classes.index(problem.outputs[output])
+    return np.where(problem.train.y == wanted, 1.0, -1.0)
+
+
+def _goal(problem: Problem) -> Goal:
+    """What all outputs are fitted to together."""
+    weights, regression = problem.train.weights, problem.task == "regression"
+    if regression:
+        values = problem.train.y if problem.teacher is None else problem.teacher[:, 0]
+        return Goal(np.asarray(values, dtype=np.float64)[:, None], weights, regression=True)
+    if problem.teacher is not None:
+        return Goal(softened(problem.teacher), weights)
+    return Goal(one_hot(problem.train.y, len(problem.classes)), weights)
+
+
+def run_assemble(p: Payload, problem: Problem) -> Outcome:
+    """Designs of all sizes, from the terms of every expression found."""
+    precision, names = Fixed.parse(p["precision"]), tuple(p["inputs"])
+    step = max(len(problem.train) // p["rows"], 1)
+    goal = _goal(problem).take(slice(None, None, step))
+    columns = {n: c[::step] for n, c in _columns(problem, names).items()}
+    functions = tuple(problem.luts)
+    grammar = Grammar(len(names), (), functions, p["max_size"], p["max_size"], tables=p["tables"])
+    costs = search_costs(problem, precision, p["table_bits"])
+    hardware = Hardware(grammar, costs, period_ns(problem.clock_mhz))
+    source = Source(grammar, columns, goal.weights, problem.luts, p["table_bits"])
+    readable = {**problem.luts, TABLE: OPEN}
+    parts: list[Expr] = [Var(n) for n in names]
+    parts += [parse(text, names, readable) for text in p["terms"]]
+    pool = source.pool([*parts, *(library(names, p["operators"]) if p["tables"] else [])])
+    limits = Limits(p["max_size"], p["max_cycles"], dsp_luts(problem))
+    rng = np.random.default_rng(p["seed"])
+    for _ in range(ROUNDS if p["tables"] else 0):
+        path = assemble(pool, goal, hardware, limits, THRIFT[1])
+        pool = enriched(pool, path, source, p["operators"], MUTANTS, rng)
+    designs: dict[str, dict[str, Any]] = {}
+    for n, thrift in enumerate(THRIFT):
+        links = assemble(pool, goal, hardware, limits, thrift).links
+        rungs = p["designs"] // len(THRIFT) + (n < p["designs"] % len(THRIFT))
+        for count in ladder(goal.outputs, len(links), rungs):
+            sums = expressions(pool, hardware, links[:count], problem.outputs)
+            texts = {name: to_text(expr) for name, expr in sums.items()}
+            designs[str(texts)] = {"links": count, "expressions": texts}
+    return Outcome({"designs": list(designs.values())})
+
+
+def _columns(problem: Problem, names: Any = None) -> dict[str, Real]:
+    columns = dict(zip(problem.names, problem.values(problem.train).T, strict=True))
+    return columns if names is None else {n: columns[n] for n in names}
+
+
+def run_design(p: Payload, problem: Problem) -> Outcome:
+    """Calibrate, lower and measure one design, at the study's precision and the others asked."""
+    precisions = dict.fromkeys([p["precision"], *p["precisions"]])
+    return Outcome(found=tuple(_measured(p, problem, Fixed.parse(text)) for text in precisions))
+
+
+def _measured(p: Payload, problem: Problem, precision: Fixed) -> Found:
+    luts = problem.luts
+    frac = precision.frac if problem.task == "regression" else min(precision.frac, LOGIT_FRAC)
+    grids = Grids(precision.lsb, p["table_bits"], frac)
+    readable = {**luts, TABLE: OPEN}
+    try:
+        sums = {c: parse(t, problem.names, readable) for c, t in p["expressions"].items()}
+        sums, tables = calibrate(sums, _columns(problem), _goal(problem), luts, grids)
+        candidate = _candidate(p, sums, tables, precision)
+        graph = lower(sums, problem.features, problem.scaling, precision, {**luts, **tables})
+        return Found(candidate, measure(graph, problem, FLOW), graph)
+    except NacsrError as failure:
+        kept = {k: p[k] for k in ("expressions", "table_bits")} | {"precision": str(precision)}
+        title = "; ".join(f"{c}: {text}" for c, text in p["expressions"].items())
+        return Found(Candidate(FAMILY, kept, p["seed"], title, reason=str(failure)))
+
+
+def _candidate(
+    p: Payload, sums: Mapping[str, Expr], tables: Mapping[str, LutFunc], precision: Fixed
+) -> Candidate:
+    made = genotype.record(sums, tables) | {"precision": str(precision)}
+    title = "; ".join(f"{name}: {to_text(expr, 3)}" for name, expr in sums.items())
+    return Candidate(FAMILY, made, p["seed"], title)
+
+
+def _complexities(p: Payload, names: tuple[str, ...], problem: Problem) -> dict[str, int]:
+    if p["engine"] != "pysr":
+        return {}
+    from nacsr.frontends.symbolic.complexities import complexities
+
+    return complexities(
+        p["complexities"],
+        p["operators"],
+        p["functions"],
+        Fixed.parse(p["precision"]),
+        problem.clock_mhz,
+        problem.target,
+        p["implementation"],
+    )
+
+
+RUNNERS: Mapping[str, Callable[[Payload, Problem], Outcome]] = {
+    "features": run_features,
+    "search": run_search,
+    "assemble": run_assemble,
+    "design": run_design,
+}

@@ -1,0 +1,53 @@
+"""Distillation: the outputs of a trained design for the training events."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.compiler import compile
+from nacsr.data.dataset import Dataset
+from nacsr.errors import NacsrError, SpecError
+
+CHUNK = 10_000
+
+
+def taught(
+    source: str, dataset: Dataset, x: NDArray[np.float64], scaling: str
+) -> NDArray[np.float64]:
+    """What a design answers, shape (events, outputs), in its own units: scores of the classes,
+    one for two classes, or predictions.
+
+    Args:
+        source: ``RUN:ID`` or an emitted project.
+        dataset: names of the features and classes.
+        x: values of the features, shape (events, features).
+        scaling: of the study's inputs; the design must have the same.
+
+    Raises:
+        SpecError: if there is no such design, or it is of other features or classes.
+    """
+    where = f"families.expression.target: {source}"
+    try:
+        design = compile(source)
+    except NacsrError as error:
+        msg = f"{where}: {error}"
+        raise SpecError(msg) from None
+    names, other = dataset.features, [f.name for f in design.setting.features]
+    missing = [n for n in other if n not in names]
+    if missing:
+        msg = f"{where}: reads {missing[0]!r}; this study has {', '.join(names)}"
+        raise SpecError(msg)
+    if design.setting.classes != dataset.classes:
+        its = ", ".join(design.setting.classes)
+        msg = f"{where}: is for {its}; this study is for {', '.join(dataset.classes)}"
+        raise SpecError(msg)
+    if design.setting.scaling.mode != scaling:
+        msg = f"{where}: its inputs are scaled {design.setting.scaling.mode}, here {scaling}"
+        raise SpecError(msg)
+    columns = x[:, [names.index(n) for n in other]]
+    parts = [design.run(columns[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
+    answers: NDArray[np.float64] = np.concatenate(parts).reshape(len(x), -1)
+    if len(dataset.classes) == 2 and answers.shape[1] == 2:
+        answers = answers[:, 1:] - answers[:, :1]
+    return answers

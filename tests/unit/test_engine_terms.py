@@ -1,0 +1,227 @@
+"""What a term of the embedded engine may be, and that it is evaluated as the chip will."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nacsr.cost import operator_costs
+from nacsr.cost.operators import OperatorCost
+from nacsr.cost.schedule import period_ns
+from nacsr.data.words import Feature, Scaling
+from nacsr.errors import ExpressionError
+from nacsr.fixed import Fixed
+from nacsr.frontends.symbolic.calibrate import terms
+from nacsr.frontends.symbolic.custom import custom_operators
+from nacsr.frontends.symbolic.engine import search
+from nacsr.frontends.symbolic.engine.evaluation import Evaluator
+from nacsr.frontends.symbolic.engine.hardware import Hardware
+from nacsr.frontends.symbolic.engine.tables import on_float32
+from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
+from nacsr.frontends.symbolic.expr import OPERATORS, Call, Var, evaluate
+from nacsr.frontends.symbolic.lower import lower
+from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.request import Config, Sample
+from nacsr.frontends.symbolic.shapes import TABLE, shape
+from nacsr.ir import evaluate as run
+from nacsr.luts import LutFunc, lut_functions
+
+NAMES = ("a", "b", "c")
+PERIOD = period_ns(200.0)
+LUTS = lut_functions()
+OPS = tuple(o for o in OPERATORS if o not in ("div", "neg", "cube"))
+
+
+def costs(precision: Fixed) -> dict[str, OperatorCost]:
+    rows = dict(operator_costs(precision, 200.0))
+    rows["table"] = rows["address"] = rows["const_mul"] = rows["add"]
+    return rows
+
+
+def config(**changes: object) -> Config:
+    base = Config(2_000, 400, ("add", "sub", "mul"), (), Fixed(16, 6), PERIOD, 140.0, population=60)
+    return replace(base, **changes)
+
+
+def sample(rows: int = 600, seed: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(rows, 3)).round(3)
+
+
+# ---- the chip's arithmetic
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["fixed<16,6>", "fixed<12,5>", "fixed<10,6>"]))
+def test_terms_are_evaluated_bit_for_bit_as_they_are_lowered(seed: int, text: str) -> None:
+    rng, precision = np.random.default_rng(seed), Fixed.parse(text)
+    grammar = Grammar(3, OPS, ("sin", "tanh"), 14, 6, nesting={})
+    word = Fixed(14, 4)
+    words = rng.integers(word.min_raw, word.max_raw + 1, size=(300, 3))
+    features = tuple(Feature(n, word) for n in NAMES)
+    scaling = Scaling("folded", (0, 0, 0), (0, 0, 0))
+    functions = {f: on_float32(LUTS[f], precision.frac) for f in grammar.functions}
+    values = word.to_float(words).T
+    evaluator = Evaluator(
+        grammar,
+        Hardware(grammar, costs(precision), PERIOD),
+        values,
+        values[0],
+        None,
+        functions,
+        precision,
+    )
+    for _ in range(8):
+        tree = grammar.grow(rng, 5)
+        if not grammar.allows(tree) or len(tree) < 2:
+            continue
+        column = evaluator.column(tree)
+        if column is None:  # a value leaves the range: the chip would saturate
+            continue
+        expr = grammar.expression(tree, NAMES)
+        try:
+            graph = lower({"y": expr}, features, scaling, precision, LUTS)
+        except ExpressionError:  # nothing of an input is left
+            assert column.min() == column.max()
+            continue
+        inputs = {n: words[:, NAMES.index(n)] for n, _ in graph.inputs}
+        raw = run(graph, inputs)["y"]
+        out = graph.ops[graph.outputs[0][1]].type
+        assert (out.to_float(raw) == column.astype(np.float64)).all(), grammar.expression(
+            tree, NAMES
+        )
+
+
+# ---- limits
+
+
+@pytest.mark.parametrize(
+    ("tree", "nesting", "allowed"),
+    [
+        (("$0", "sin", "sin"), None, False),
+        (("$0", "sin", "sin"), {}, True),
+        (("$0", "sin", "sin"), {"sin": {"sin": 1}}, True),
+        (("$0", "sin", "sin", "sin"), {"sin": {"sin": 1}}, False),
+        (("$0", "sin", "tanh"), {"tanh": {"sin": 0}}, False),
+        (("$0", "sin", "tanh"), {"sin": {"tanh": 0}}, True),
+        (("$0", "sin", "$1", "sin", "add", "tanh"), {"tanh": {"sin": 1}}, True),
+        (("$0", "square", "square"), {"square": {"square": 0}}, False),
+        (("$0", TABLE), None, True),
+        (("$0", "$1", "add", TABLE), None, True),
+        (("$0", TABLE, "$1", "add"), None, False),
+        (("$0", TABLE, TABLE), None, False),
+    ],
+)
+def test_nesting_and_where_tables_are(tree: Tree, nesting: object, allowed: bool) -> None:
+    g = Grammar(2, OPS, ("sin", "tanh"), 9, 4, nesting, tables=True)  # type-free: a test helper
+    assert g.allows(tree) is allowed
+    assert not replace(g, tables=False).allows(tree) or TABLE not in tree
+
+
+def test_caps_on_luts_and_dsps_hold() -> None:
+    z = sample()
+    y = z[:, 0] * z[:, 1] + z[:, 2] ** 2
+    free = search(Sample(z, y, NAMES), config(), costs(Fixed(16, 6)), {}, 1)
+    assert max(s.dsps for s in free) > 1
+    assert max(s.luts for s in free) > 150
+    for kept in search(Sample(z, y, NAMES), config(max_dsps=0), costs(Fixed(16, 6)), {}, 1):
+        assert kept.dsps == 0
+    for kept in search(Sample(z, y, NAMES), config(max_luts=150), costs(Fixed(16, 6)), {}, 1):
+        assert kept.luts <= 150
+
+
+# ---- fitted tables
+
+
+def test_a_fitted_table_finds_a_shape_that_no_operator_makes() -> None:
+    z = sample(2000)
+    y = np.where(np.abs(z[:, 0] + z[:, 1]) > 1, 1.0, -1.0) + 0.3 * z[:, 2]
+    with_tables = search(Sample(z, y, NAMES), config(tables=True), costs(Fixed(16, 6)), {}, 1)
+    without = search(Sample(z, y, NAMES), config(), costs(Fixed(16, 6)), {}, 1)
+    assert with_tables[-1].loss < 0.1 < without[-1].loss
+    best = with_tables[-1]
+    assert best.tables
+    called = {n.op for _, n in terms(best.expr) if isinstance(n, Call)}
+    assert set(best.tables) <= called
+    columns = dict(zip(NAMES, z.T, strict=True))
+    values = evaluate(best.expr, columns, dict(best.tables))
+    assert float(np.mean((values - y) ** 2)) == best.loss
+
+
+def test_the_shapes_of_a_table_are_uncorrelated_and_cover_the_data() -> None:
+    u = np.random.default_rng(0).exponential(size=5000)
+    weights = np.random.default_rng(1).uniform(0, 2, 5000)
+    weights /= weights.mean()
+    found = shape(u, weights, 6)
+    assert found is not None
+    assert not found.domain.signed  # nothing is negative
+    columns = found.columns(u)
+    assert np.allclose((weights[:, None] * columns).mean(0), 0, atol=1e-9)
+    assert np.allclose(
+        columns.T @ (weights[:, None] * columns) / 5000, np.eye(columns.shape[1]), atol=1e-9
+    )
+    inside = (u > found.domain.min) & (u < found.domain.max)
+    assert inside.mean() > 0.98
+
+
+def test_a_table_holds_the_sum_of_its_shapes_rounded() -> None:
+    u = np.random.default_rng(0).normal(size=3000)
+    found = shape(u, None, 5)
+    assert found is not None
+    coefficients = np.linspace(1, 2, found.basis.shape[1])
+    lut = found.lut("t1", coefficients, 4)
+    assert isinstance(lut, LutFunc)
+    exact = found.columns(u) @ coefficients
+    assert (lut.numpy(u) == np.rint(exact * 16) / 16).all()
+    assert found.lut("t1", coefficients * 1e-9, 4) is None  # every entry is zero
+
+
+@pytest.mark.parametrize("u", [np.zeros(50), np.full(50, 3.0), np.repeat([0.0, 1e-9], 25)])
+def test_what_does_not_vary_has_no_shape(u: np.ndarray) -> None:
+    assert shape(u, None, 6) is None
+
+
+# ---- weights, guesses, user's operators
+
+
+def test_integer_weights_are_repeated_events() -> None:
+    z = sample(300)
+    y = z[:, 0] * z[:, 1] - z[:, 2]
+    times = np.random.default_rng(2).integers(1, 4, 300)
+    weights = times / times.mean()
+    # the engine sees all rows, so only the arithmetic differs
+    grammar = Grammar(3, ("add", "mul"), (), 9, 4)
+    hardware = Hardware(grammar, costs(Fixed(16, 6)), PERIOD)
+    rows = np.repeat(np.arange(300), times)
+    weighted = Evaluator(grammar, hardware, z.T, y, weights, {}, Fixed(16, 6))
+    repeated = Evaluator(grammar, hardware, z[rows].T, y[rows], None, {}, Fixed(16, 6))
+    for candidate in [[("$0", "$1", "mul")], [("$0",), ("$2",)], [("$0", "$1", "add"), ("$2",)]]:
+        one, other = weighted.assess(candidate), repeated.assess(candidate)
+        assert one is not None
+        assert other is not None
+        assert abs(one.loss - other.loss) < 1e-5
+        assert np.allclose(weighted.affine(one)[0], repeated.affine(other)[0], atol=1e-4)
+
+
+def test_a_guess_is_where_the_search_starts() -> None:
+    z = sample()
+    y = z[:, 0] * z[:, 1] * z[:, 2] + z[:, 1] * z[:, 1]
+    guess = parse("0.9*(a*b*c) + 1.1*(b*b)", NAMES, {})
+    few = config(evaluations=70, guesses=(guess,), max_depth=4)
+    best = search(Sample(z, y, NAMES), few, costs(Fixed(16, 6)), {}, 1)[-1]
+    lone = search(Sample(z, y, NAMES), replace(few, guesses=()), costs(Fixed(16, 6)), {}, 1)[-1]
+    assert best.loss < 1e-4 < lone.loss
+
+
+def test_a_users_operator_is_written_out() -> None:
+    z = sample()
+    y = np.maximum(z[:, 0] - z[:, 1], 0)
+    custom = custom_operators({"hinge": "max(a - b, 0)"}, {})
+    only = config(operators=("add",), custom=custom)
+    best = search(Sample(z, y, NAMES), only, costs(Fixed(16, 6)), {}, 1)[-1]
+    assert best.loss < 1e-4
+    hinge = Call("max", (Call("sub", (Var("a"), Var("b"))), parse("0", (), {})))
+    assert hinge in [term for _, term in terms(best.expr)]
