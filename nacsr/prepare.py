@@ -92,6 +92,7 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         task=dataset.task,
         luts={**lut_functions(), **own},
         teacher=_teacher(spec, dataset, x[parts.train]),
+        folder=out,
     )
     return Prepared(problem, events.take(parts.test), out)
 

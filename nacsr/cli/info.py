@@ -86,6 +86,7 @@ def doctor(json: Json = False) -> None:
         ("g++", gxx.version, True),
         ("ap_types headers", lambda: str(headers.ap_types().name), True),
         ("Julia (engine: pysr)", julia, False),
+        ("pyoperon (engine: operon)", _operon, False),
         ("Vitis HLS", vendor.vitis_hls, False),
         ("Vivado", vendor.vivado, False),
     ):
@@ -105,3 +106,13 @@ def doctor(json: Json = False) -> None:
         Console().print(shown)
     if any(c["state"] == "missing" for c in checks):
         raise typer.Exit(2)
+
+
+def _operon() -> str:
+    from nacsr.errors import ToolError
+
+    try:
+        return version("pyoperon")
+    except PackageNotFoundError:
+        msg = "not installed; pip install nacsr[operon]"
+        raise ToolError(msg) from None

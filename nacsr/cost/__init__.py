@@ -2,14 +2,13 @@
 
 from nacsr.cost.budget import share, within
 from nacsr.cost.estimate import Cost, estimate
-from nacsr.cost.operators import OperatorCost, operator_costs, reference_cycles
+from nacsr.cost.operators import OperatorCost, operator_costs
 
 __all__ = [
     "Cost",
     "OperatorCost",
     "estimate",
     "operator_costs",
-    "reference_cycles",
     "share",
     "within",
 ]

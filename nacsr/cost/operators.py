@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nacsr.cost import rules, schedule
-from nacsr.errors import SpecError, unknown
 from nacsr.fixed import Fixed, Overflow
 from nacsr.targets import target as find_target
 
@@ -113,38 +112,3 @@ def _table(precision: Fixed, period: float) -> _Part:
     )
     luts, _ = rules.rom(1 << address, precision.width)
     return _Part(period, luts + rules.cast_luts(precision, domain), 0)
-
-
-_REFERENCE_W: tuple[int, ...] = (10, 12, 14, 16, 18)
-REFERENCE_CYCLES: Mapping[str, tuple[int, ...]] = {
-    "exp": (2, 2, 3, 3, 5),
-    "log_abs": (4, 4, 4, 4, 4),
-    "sqrt_abs": (4, 5, 6, 6, 7),
-    "sin": (6, 7, 7, 8, 9),
-    "tan": (35, 38, 43, 48, 53),
-    "cosh": (7, 8, 8, 8, 9),
-    "sinh": (7, 8, 8, 9, 10),
-    "tanh": (38, 43, 47, 51, 56),
-    "pow": (9, 14, 14, 14, 17),
-}
-"""Cycles of ``hls_math`` functions at <W,6>, xcvu9p, 5 ns, Vivado HLS csynth.
-
-Figures: AdrianAlan/hls4sr-configs on GitHub.
-"""
-
-
-def reference_cycles(op: str, precision: Fixed) -> int:
-    """Clock cycles of an ``hls_math`` function at 5 ns: what a table is to be compared with.
-
-    Measured at 6 integer bits and W = 10, 12, .. 18; between them the wider neighbour is
-    taken, outside them the nearest. Division follows 2 W - I + 3 exactly.
-
-    Raises:
-        SpecError: for a function that was not measured.
-    """
-    if op == "div":
-        return 2 * precision.width - precision.integer + 3
-    if op not in REFERENCE_CYCLES:
-        raise SpecError(unknown("reference operator", op, ("div", *REFERENCE_CYCLES)))
-    place = sum(w < precision.width for w in _REFERENCE_W[:-1])
-    return REFERENCE_CYCLES[op][place]

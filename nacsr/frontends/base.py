@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +47,8 @@ class Problem:
     """The LUT functions that formulas may use."""
     teacher: NDArray[np.float64] | None = None
     """Outputs of a trained design for the training events, one column a class, to distil."""
+    folder: Path | None = None
+    """Where engines may keep files of their own."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -32,9 +32,10 @@ class ExpressionSpec(Section):
         max_cycles, max_luts, max_dsps: limits of one expression, by the search's own estimate.
         nesting: how often a function may sit inside another, ``{sin: {exp: 0}}``; by default no
             function sits inside any.
-        complexities: what an operator costs in a search on one complexity (PySR): ``ones``,
-            ``auto`` (its clock cycles at the study's precision) or ``cycles<16,6>``.
-        implementation: whether these costs are of ``lut`` tables or of HLS ``math`` functions.
+        complexities: what makes an expression expensive: ``auto``, its true clock cycles (and
+            area, where an engine can); or one sum over its operators, of ``ones`` or of their
+            clock cycles at a type, ``cycles<16,6>``, as in latency-aware training.
+        implementation: whether these cycles are of ``lut`` tables or of HLS ``math`` functions.
         features: names of the inputs to use, or how many of the most important.
         importance: what decides which those are: a random ``forest`` or ``permutation``.
         target: ``RUN:ID`` of a design whose outputs the search fits instead of the labels.

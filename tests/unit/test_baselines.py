@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nacsr.data.events import Events
 from nacsr.data.words import Feature
+from nacsr.errors import ToolError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, evaluate
 
@@ -93,6 +94,18 @@ def test_the_design_is_free_of_products(modules, task, flow):
     cost = additive.design(task, graph, "sums", "vu13p", 200.0).to(flow).cost()
     assert cost.dsps == 0
     assert cost.latency_cycles <= 3
+
+
+def test_every_bit_of_the_verilog(modules, task, tmp_path):
+    additive = modules["additive"]
+    graph = additive.fit(task, 5, 0.0).graph(2, task.classes)
+    design = additive.design(task, graph, "sums", "vu13p", 200.0).to("rtl")
+    try:
+        found = design.verify(design.emit(tmp_path / "sums", task.test.words[:300]))
+    except ToolError as error:
+        pytest.skip(str(error))
+    assert found.verified, found.first
+    assert found.latency_cycles == design.cost().latency_cycles
 
 
 def test_a_constant_class_needs_no_table(modules, task):

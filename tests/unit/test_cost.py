@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from nacsr.cost import estimate, operator_costs, reference_cycles, share, within
+from nacsr.cost import estimate, operator_costs, share, within
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.ir import Builder
@@ -312,15 +312,6 @@ def test_operator_costs_of_a_search():
     rounded = operator_costs(Fixed(16, 6, True, Rounding.RND, Overflow.SAT), 200.0, "vu9p")
     assert rounded["mul"].luts > costs["mul"].luts
     assert operator_costs(WORD, 400.0, "vu9p")["cube"].cycles > costs["cube"].cycles
-
-
-def test_reference_cycles_are_those_of_the_table():
-    assert reference_cycles("sin", Fixed(12, 6)) == 7
-    assert reference_cycles("sin", Fixed(15, 6)) == 8
-    assert reference_cycles("tan", Fixed(30, 6)) == 53
-    assert reference_cycles("div", Fixed(18, 8)) == 31
-    with pytest.raises(SpecError, match="unknown reference operator"):
-        reference_cycles("sine", WORD)
 
 
 def test_an_estimate_of_a_usual_network_is_quick():

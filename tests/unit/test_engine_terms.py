@@ -22,7 +22,7 @@ from nacsr.frontends.symbolic.engine.evaluation import Evaluator
 from nacsr.frontends.symbolic.engine.hardware import Hardware
 from nacsr.frontends.symbolic.engine.tables import on_float32
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
-from nacsr.frontends.symbolic.expr import OPERATORS, Call, Var, evaluate
+from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Var, evaluate, walk
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.request import Config, Sample
@@ -225,3 +225,17 @@ def test_a_users_operator_is_written_out() -> None:
     assert best.loss < 1e-4
     hinge = Call("max", (Call("sub", (Var("a"), Var("b"))), parse("0", (), {})))
     assert hinge in [term for _, term in terms(best.expr)]
+
+
+def test_one_complexity_is_the_sum_over_operators() -> None:
+    z = sample()
+    y = z[:, 0] * z[:, 1] + 0.2 * z[:, 2]
+    dear = config(complexities={"mul": 9, "add": 1, "sub": 1})
+    front = search(Sample(z, y, NAMES), dear, costs(Fixed(16, 6)), {}, 1)
+
+    def nodes(expr: Expr) -> int:
+        return sum(9 if isinstance(n, Call) and n.op == "mul" else 1 for n, _ in walk(expr))
+
+    totals = [1 + sum(11 + nodes(t) for _, t in terms(s.expr) if t) for s in front]
+    assert totals == sorted(totals)  # by falling loss
+    assert len(set(totals)) == len(totals)

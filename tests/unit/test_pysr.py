@@ -44,7 +44,7 @@ CONFIG = Config(
 )
 NAMES = ("x1", "mass", "x0")  # names that PySR's own numbering must not be mixed up with
 
-FAKE_JULIA = '''
+STAND_IN_JULIA = '''
 """What PySR touches of Julia up to the search, and a search that writes a fixed hall."""
 import json, os, pathlib, re
 from unittest.mock import MagicMock
@@ -82,9 +82,9 @@ def search(x, y, *, options, run_id, **given):
     RECORD["threads"] = os.environ["PYTHON_JULIACALL_THREADS"]
     run = pathlib.Path(RECORD["options"]["output_directory"]) / run_id
     run.mkdir(parents=True, exist_ok=True)
-    (run / "hall_of_fame.csv").write_text(os.environ["FAKE_HALL"])
-    pathlib.Path(os.environ["FAKE_RECORD"]).write_text(json.dumps(RECORD, default=str))
-    if os.environ.get("FAKE_CRASH"):
+    (run / "hall_of_fame.csv").write_text(os.environ["STAND_IN_HALL"])
+    pathlib.Path(os.environ["STAND_IN_RECORD"]).write_text(json.dumps(RECORD, default=str))
+    if os.environ.get("STAND_IN_CRASH"):
         raise RuntimeError("out of memory")
     return MagicMock()
 
@@ -117,16 +117,16 @@ HALL = """Complexity,Loss,Equation
 
 
 @pytest.fixture
-def fake_julia(tmp_path, monkeypatch):
+def stand_in(tmp_path, monkeypatch):
     """A stand-in for juliacall on the path of child processes; the file it records to."""
-    package = tmp_path / "fake" / "juliacall"
+    package = tmp_path / "stand_in" / "juliacall"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text(FAKE_JULIA)
+    (package / "__init__.py").write_text(STAND_IN_JULIA)
     record = tmp_path / "record.json"
     path = os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", path.rstrip(os.pathsep))
-    monkeypatch.setenv("FAKE_HALL", HALL)
-    monkeypatch.setenv("FAKE_RECORD", str(record))
+    monkeypatch.setenv("STAND_IN_HALL", HALL)
+    monkeypatch.setenv("STAND_IN_RECORD", str(record))
     return record
 
 
@@ -135,11 +135,11 @@ def events(rows: int = 80) -> tuple[np.ndarray, np.ndarray]:
     return z, np.sin(z[:, 0] * z[:, 2]) + 0.25 * z[:, 1]
 
 
-def test_contract_with_the_real_pysr(fake_julia):
+def test_contract_with_the_real_pysr(stand_in):
     """The real ``fit`` validates every option and reaches one ``Options`` call with them."""
     z, y = events()
     front = pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=2**40 + 7)
-    record = json.loads(fake_julia.read_text())
+    record = json.loads(stand_in.read_text())
     given = record["options"]
     assert given["operators"] == [
         ["square", "nacsr_sin", "nacsr_tanh"],
@@ -177,7 +177,7 @@ def test_contract_with_the_real_pysr(fake_julia):
     assert all(Num(1e6) not in getattr(s.expr, "args", ()) for s in front)  # beyond the reach
 
 
-def test_contract_of_everything_else(fake_julia, tmp_path):
+def test_contract_of_everything_else(stand_in, tmp_path):
     """Weights, guesses, own operators, arity 3, constraints, nesting, sums, threads, a folder."""
     z, y = events()
     folder = tmp_path / "outputs" / "g"
@@ -195,7 +195,7 @@ def test_contract_of_everything_else(fake_julia, tmp_path):
     )
     weights = np.linspace(0.5, 1.5, len(y))
     pysr.search(Sample(z, y, NAMES, weights), config, COSTS, LUTS, seed=1, folder=folder)
-    record = json.loads(fake_julia.read_text())
+    record = json.loads(stand_in.read_text())
     given = record["options"]
     assert given["operators"] == [
         ["nacsr_sin"],
@@ -228,7 +228,7 @@ def test_contract_of_everything_else(fake_julia, tmp_path):
     assert (folder / "hall_of_fame.csv").read_text() == HALL
 
 
-def test_contract_of_what_the_command_prints(fake_julia, monkeypatch, tmp_path):
+def test_contract_of_what_the_command_prints(stand_in, monkeypatch, tmp_path):
     """``nacsr complexities`` prints arguments that the real PySR takes."""
     operators = ("add", "mul", "select")
     given = complexities("auto", operators, tuple(LUTS), Fixed(16, 6), 200.0, "vu9p")
@@ -239,15 +239,15 @@ def test_contract_of_what_the_command_prints(fake_julia, monkeypatch, tmp_path):
         f"    output_directory={str(tmp_path)!r}, run_id='run', progress=False,\n)\n"
         "model.fit(np.ones((9, 2)), np.ones(9))\n"
     )
-    monkeypatch.setenv("FAKE_HALL", 'Complexity,Loss,Equation\n1,0.5,"x0"\n')
+    monkeypatch.setenv("STAND_IN_HALL", 'Complexity,Loss,Equation\n1,0.5,"x0"\n')
     monkeypatch.setenv("PYTHON_JULIACALL_THREADS", "1")
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-    found = json.loads(fake_julia.read_text())["options"]
+    found = json.loads(stand_in.read_text())["options"]
     assert found["operators"] == [[*LUTS], ["+", "*"], ["select"]]
     assert f"(sin) => {given['sin']}, " in found["complexity_of_operators"]
 
 
-def test_unknown_keyword_is_one_line(fake_julia):
+def test_unknown_keyword_is_one_line(stand_in):
     z, y = events()
     config = replace(CONFIG, extra={"populatoins": 3})
     with pytest.raises(SpecError) as caught:
@@ -258,15 +258,15 @@ def test_unknown_keyword_is_one_line(fake_julia):
     )
 
 
-def test_failure_inside_pysr_is_one_line(fake_julia, monkeypatch):
-    monkeypatch.setenv("FAKE_HALL", "")
-    monkeypatch.setenv("FAKE_CRASH", "yes")
+def test_failure_inside_pysr_is_one_line(stand_in, monkeypatch):
+    monkeypatch.setenv("STAND_IN_HALL", "")
+    monkeypatch.setenv("STAND_IN_CRASH", "yes")
     z, y = events()
     with pytest.raises(ToolError, match=r"PySR failed \(RuntimeError: out of.*engine: embedded"):
         pysr.search(Sample(z, y, NAMES), CONFIG, COSTS, LUTS, seed=1)
 
 
-def test_julia_version(fake_julia):
+def test_julia_version(stand_in):
     assert pysr.julia() == "1.11.0"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from nacsr.cost import OperatorCost, estimate, operator_costs
+from nacsr.cost import OperatorCost, operator_costs
 from nacsr.cost.rules import cast_luts, rom
 from nacsr.cost.schedule import cast_ns, period_ns
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
+from nacsr.frontends.symbolic.complexities import function_cost
 from nacsr.targets import target
 
 TABLE_WIDTH = 9
@@ -25,10 +26,7 @@ def search_costs(problem: Problem, precision: Fixed, table_bits: int) -> dict[st
     costs = dict(operator_costs(precision, problem.clock_mhz, problem.target))
     costs["const_mul"] = costs["add"]
     for name, lut in problem.luts.items():
-        made = estimate(lut.graph(precision), problem.target, problem.clock_mhz)
-        cycles = max(made.latency_cycles, 1)
-        luts = made.luts + made.brams * chip.luts / chip.brams
-        costs[name] = OperatorCost(cycles * period, luts, made.dsps, made.ffs, cycles)
+        costs[name] = function_cost(lut, precision, problem.clock_mhz, problem.target)
     address = Fixed(table_bits, min(precision.integer - 2, table_bits)).with_modes("TRN", "SAT")
     luts, brams = rom(1 << table_bits, TABLE_WIDTH)
     luts += round(brams * chip.luts / chip.brams)

@@ -10,7 +10,7 @@ import numpy as np
 from nacsr.errors import ExpressionError, SpecError, unknown
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.symbolic import halls, jobs
-from nacsr.frontends.symbolic.custom import custom_operators
+from nacsr.frontends.symbolic.custom import Custom, custom_operators
 from nacsr.frontends.symbolic.show import to_text
 from nacsr.spec import Budget, ExpressionSpec
 
@@ -35,7 +35,7 @@ class SymbolicFrontend:
         if isinstance(spec.features, tuple):
             _check_names("features", spec.features, problem.names)
         _check_names("halls", spec.halls, problem.outputs)
-        _check_custom(spec.custom, problem)
+        self._custom = _custom(spec.custom, problem)
         self._guesses = {name: self._hall(path) for name, path in spec.halls.items()}
         self._inputs = list(spec.features if isinstance(spec.features, tuple) else problem.names)
         self.phase = "expressions: search"
@@ -67,7 +67,7 @@ class SymbolicFrontend:
             self._next = [self._assembly(list(dict.fromkeys(found)))] if found else []
 
     def _hall(self, path: str) -> list[str]:
-        found = halls.read(path, self.problem.names, self.problem.luts)
+        found = halls.read(path, self.problem.names, self.problem.luts, self._custom)
         return [to_text(expr) for expr in found]
 
     def _importance(self, count: int) -> Job:
@@ -133,10 +133,10 @@ def _check_names(key: str, names: Sequence[str] | Mapping[str, Any], known: Any)
             raise SpecError(f"families.expression.{key}: " + unknown(kind, name, known))
 
 
-def _check_custom(custom: Mapping[str, str], problem: Problem) -> None:
-    """Refuse operators that mean nothing before any work is done."""
+def _custom(custom: Mapping[str, str], problem: Problem) -> Mapping[str, Custom]:
+    """The user's operators, refused before any work is done if they mean nothing."""
     try:
-        custom_operators(custom, problem.luts)
+        return custom_operators(custom, problem.luts)
     except ExpressionError as error:
         msg = f"families.expression.custom: {error}"
         raise SpecError(msg) from None

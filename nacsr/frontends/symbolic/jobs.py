@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from nacsr.frontends.judge import measure
 from nacsr.frontends.symbolic import genotype
 from nacsr.frontends.symbolic.assemble import Limits, assemble, enriched, expressions, ladder
 from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
+from nacsr.frontends.symbolic.complexities import complexities
 from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
 from nacsr.frontends.symbolic.custom import custom_operators
 from nacsr.frontends.symbolic.engine.hardware import Hardware
@@ -35,7 +37,7 @@ from nacsr.luts import LutFunc
 
 FAMILY = "expression"
 FLOW = "hls"
-THRIFT = (0.5, 1.0, 1.5)
+THRIFT = (1.0, 1.5, 2.0)
 """How much cost weighs in the choice of terms: one ladder of designs each."""
 ROUNDS = 2
 """How often the pool of terms is bred on before designs are taken from it."""
@@ -63,7 +65,7 @@ def run_search(p: Payload, problem: Problem) -> Outcome:
     costs = search_costs(problem, precision, p["table_bits"])
     try:
         engine = ENGINES[p["engine"]]
-        front = engine(sample, _config(p, problem), costs, luts, p["seed"])
+        front = engine(sample, _config(p, problem), costs, luts, p["seed"], _folder(p, problem))
     except DataError as error:  # the other outputs and families go on
         name = problem.outputs[p["output"]]
         failed = {"class": name, "training": "search"}
@@ -82,9 +84,16 @@ def run_search(p: Payload, problem: Problem) -> Outcome:
     return Outcome({"front": record, "terms": list(found)})
 
 
+def _folder(p: Payload, problem: Problem) -> Path | None:
+    """Where an engine keeps the files of one search."""
+    if problem.folder is None:
+        return None
+    engine, name = str(p["engine"]), f"{p['output']}_{p['seed']}"
+    return problem.folder / engine / name
+
+
 def _config(p: Payload, problem: Problem) -> Config:
     precision, luts = Fixed.parse(p["precision"]), problem.luts
-    names = (*p["operators"], *p["functions"])
     custom = custom_operators(p["custom"], luts)
     return Config(
         evaluations=p["evaluations"],
@@ -104,7 +113,7 @@ def _config(p: Payload, problem: Problem) -> Config:
         tables=p["tables"],
         table_bits=p["table_bits"],
         guesses=tuple(parse(text, problem.names, luts, custom) for text in p["guesses"]),
-        complexities=_complexities(p, names, problem),
+        complexities=_complexities(p, problem),
         extra=p["extra"],
     )
 
@@ -200,11 +209,10 @@ def _candidate(
     return Candidate(FAMILY, made, p["seed"], title)
 
 
-def _complexities(p: Payload, names: tuple[str, ...], problem: Problem) -> dict[str, int]:
-    if p["engine"] != "pysr":
+def _complexities(p: Payload, problem: Problem) -> dict[str, int]:
+    """Costs for a search on one complexity; empty: on the true clock cycles."""
+    if (p["complexities"], p["implementation"]) == ("auto", "lut"):
         return {}
-    from nacsr.frontends.symbolic.complexities import complexities
-
     return complexities(
         p["complexities"],
         p["operators"],
@@ -213,6 +221,7 @@ def _complexities(p: Payload, names: tuple[str, ...], problem: Problem) -> dict[
         problem.clock_mhz,
         problem.target,
         p["implementation"],
+        problem.luts,
     )
 
 

@@ -88,8 +88,8 @@ class Config:
         table_bits: address bits of such a table.
         population: individuals kept, where an engine has a population.
         guesses: expressions to start from.
-        complexities: cost of every operator and function for an engine that searches on one
-            complexity; empty: clock cycles at the precision.
+        complexities: cost of every operator and function: the search is then on the loss and
+            their sum, as PySR's is; empty: on true clock cycles and, where an engine can, area.
         extra: more keyword arguments for the engine's own library.
     """
 

@@ -1,4 +1,4 @@
-"""The search itself: NSGA-II over sums of terms, on (loss, cycles, area)."""
+"""The search itself: NSGA-II over sums of terms, on (loss, cycles, area) or (loss, complexity)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nacsr.frontends.symbolic.engine.selection import ranks, survivors
 from nacsr.frontends.symbolic.engine.tables import on_float32
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.engine.variation import Library, Variation
-from nacsr.frontends.symbolic.expr import Expr
+from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Var, walk
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
 from nacsr.luts import LutFunc
 
@@ -78,8 +78,15 @@ def _grammar(sample: Sample, config: Config) -> Grammar:
 
 
 def _split(expr: Expr, grammar: Grammar, names: Sequence[str]) -> tuple[Tree, ...]:
-    """The terms of a guess that the grammar allows."""
-    found = (grammar.tree(t, names) for _, t in terms(expr) if t is not None)
+    """The terms of a guess that the grammar allows, of these inputs and functions only."""
+    known = {*OPERATORS, *grammar.functions}
+    found = []
+    for _, term in terms(expr):
+        nodes = () if term is None else tuple(node for node, _ in walk(term))
+        calls = {node.op for node in nodes if isinstance(node, Call)}
+        inputs = {node.name for node in nodes if isinstance(node, Var)}
+        if term is not None and calls <= known and inputs <= set(names):
+            found.append(grammar.tree(term, names))
     return tuple(t for t in found if grammar.allows(t))
 
 
@@ -119,7 +126,16 @@ def _evolve(
 
 
 def _objectives(individuals: Iterable[Individual], config: Config) -> NDArray[np.float64]:
+    if config.complexities:
+        return np.array([(i.loss, _complexity(i, config)) for i in individuals])
     return np.array([(i.loss, i.cycles, i.luts + config.dsp_luts * i.dsps) for i in individuals])
+
+
+def _complexity(individual: Individual, config: Config) -> float:
+    """The sum over all nodes of ``weight * term + ... + offset``; leaves count one."""
+    cost = config.complexities
+    link = cost.get("mul", 1) + cost.get("add", 1) + 1
+    return 1 + sum(link + sum(cost.get(str(s), 1) for s in t) for t in individual.terms)
 
 
 def _select(pool: Sequence[Individual | None], config: Config) -> list[Individual]:
