@@ -95,6 +95,7 @@ class Study:
         self.dataset = dataset if dataset is not None else load(spec.dataset, base)
         self.prepared = prepare(spec, self.dataset, self.out)
         self.archive = Archive(self.out, create=True)
+        self._frontends()  # a study that cannot be searched claims no folder
         self._claim()
         if base is not None:
             self.archive.set_meta("base", str(base.resolve()))

@@ -19,7 +19,7 @@ from nacsr.fixed import Fixed, Overflow, Raw, Rounding
 WORD_BITS = 16
 FEWEST_WORDS = 8
 """Distinct words that a feature with as many distinct values must keep."""
-OFFSET_STEPS = 16
+OFFSET_STEPS = 8
 """Steps of the grid of offsets in one spread."""
 
 
@@ -95,7 +95,7 @@ def fit_scaling(words: Raw, features: Sequence[Feature]) -> Scaling:
     The spread is the standard deviation, or that of the central half where a few outliers
     would inflate it more than eightfold.
 
-    Offsets lie on a coarse grid: multiples of the power of two that is nearest to 1/16 of the
+    Offsets lie on a coarse grid: multiples of the power of two that is nearest to 1/8 of the
     spread (in words, one at least), and zero for a median below it. Centring needs no more,
     and the subtraction in hardware then touches the top bits of a word only.
     """

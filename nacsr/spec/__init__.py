@@ -1,6 +1,7 @@
 """The study file: its sections, its budgets, and reading it."""
 
 from nacsr.spec.budget import BUDGETS, Budget, BudgetName
+from nacsr.spec.campaign import CampaignSpec, SweepSpec, load_study
 from nacsr.spec.document import ConstraintSpec, StudySpec, load_spec
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
 from nacsr.spec.families import ExpressionSpec, FamiliesSpec, NetworkSpec
@@ -10,6 +11,7 @@ __all__ = [
     "BUDGETS",
     "Budget",
     "BudgetName",
+    "CampaignSpec",
     "ConstraintSpec",
     "DatasetSpec",
     "ExpressionSpec",
@@ -18,6 +20,8 @@ __all__ = [
     "NetworkSpec",
     "SplitSpec",
     "StudySpec",
+    "SweepSpec",
     "load_spec",
+    "load_study",
     "read_yaml",
 ]

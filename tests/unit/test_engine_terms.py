@@ -95,6 +95,38 @@ def test_terms_are_evaluated_bit_for_bit_as_they_are_lowered(seed: int, text: st
         )
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        (0.28125, "$1", "greater"),  # a tie of the grid of four fractional bits
+        (0.015625, "$0", "$1", "select"),  # positive, but zero on that grid
+        (-0.03125, "$2", "mul"),  # half a step: no factor at all
+        (0.015625, "$1", "cond"),
+    ],
+)
+def test_constants_that_are_not_on_the_grid(tree: Tree) -> None:
+    precision = Fixed(10, 6)
+    grammar = Grammar(3, OPS, (), 14, 6)
+    words = np.random.default_rng(1).integers(-128, 128, size=(300, 3))
+    hardware = Hardware(grammar, costs(precision), PERIOD)
+    word = Fixed(12, 6)  # two bits more than the working type
+    values = word.to_float(words).T
+    evaluator = Evaluator(grammar, hardware, values, values[0], None, {}, precision)
+    column = evaluator.column(tree)
+    assert column is not None
+    features = tuple(Feature(n, word) for n in NAMES)
+    expr = grammar.expression(tree, NAMES)
+    try:
+        scaling = Scaling("folded", (0, 0, 0), (0, 0, 0))
+        graph = lower({"y": expr}, features, scaling, precision, LUTS)
+    except ExpressionError:
+        assert column.min() == column.max()
+        return
+    raw = run(graph, {n: words[:, NAMES.index(n)] for n, _ in graph.inputs})["y"]
+    out = graph.ops[graph.outputs[0][1]].type
+    assert (out.to_float(raw) == column.astype(np.float64)).all()
+
+
 # ---- limits
 
 
@@ -163,6 +195,7 @@ def test_the_shapes_of_a_table_are_uncorrelated_and_cover_the_data() -> None:
     assert np.allclose(
         columns.T @ (weights[:, None] * columns) / 5000, np.eye(columns.shape[1]), atol=1e-9
     )
+    assert found.start == 0
     inside = (u > found.domain.min) & (u < found.domain.max)
     assert inside.mean() > 0.98
 
@@ -223,8 +256,11 @@ def test_a_users_operator_is_written_out() -> None:
     only = config(operators=("add",), custom=custom)
     best = search(Sample(z, y, NAMES), only, costs(Fixed(16, 6)), {}, 1)[-1]
     assert best.loss < 1e-4
-    hinge = Call("max", (Call("sub", (Var("a"), Var("b"))), parse("0", (), {})))
-    assert hinge in [term for _, term in terms(best.expr)]
+    zero, found = parse("0", (), {}), {term for _, term in terms(best.expr)}
+    left, right = (
+        Call("max", (Call("sub", (Var(x), Var(y))), zero)) for x, y in (("a", "b"), ("b", "a"))
+    )
+    assert {left, right} & found  # they differ by a - b
 
 
 def test_one_complexity_is_the_sum_over_operators() -> None:
@@ -239,3 +275,37 @@ def test_one_complexity_is_the_sum_over_operators() -> None:
     totals = [1 + sum(11 + nodes(t) for _, t in terms(s.expr) if t) for s in front]
     assert totals == sorted(totals)  # by falling loss
     assert len(set(totals)) == len(totals)
+
+
+# ---- the search
+
+
+def test_sums_fitted_together_are_those_fitted_alone() -> None:
+    z = sample(400)
+    grammar = Grammar(3, ("add", "mul"), (), 9, 4)
+    hardware = Hardware(grammar, costs(Fixed(16, 6)), PERIOD)
+    evaluator = Evaluator(grammar, hardware, z.T, z[:, 0] * z[:, 1], None, {}, Fixed(16, 6))
+    sums: list[list[Tree]] = [[("$0",)], [("$0", "$1", "mul"), ("$2",)], [("$1",), ("$2",)]]
+    together = evaluator.assess_all([*sums, [("$0", "$0", "mul"), ("$0",)], [("$0", "$0", "sub")]])
+    assert evaluator.evaluations == 5
+    assert together[-1] is None  # it does not vary
+    for terms_, one in zip(sums, together, strict=False):
+        alone = evaluator.assess(terms_)
+        assert one is not None
+        assert alone is not None
+        columns = np.stack([evaluator.column(t) for t in terms_], axis=1)
+        design = np.column_stack([columns, np.ones(400)]).astype(float)
+        target = z[:, 0] * z[:, 1]
+        weights, *_ = np.linalg.lstsq(design, target, rcond=None)
+        left = np.mean((design @ weights - target) ** 2) / target.var()
+        assert abs(one.loss - left) < 1e-4
+        assert abs(one.loss - alone.loss) < 1e-9
+        rest = evaluator.residual(one)
+        assert abs(float(np.mean(rest**2)) - one.loss) < 1e-5
+
+
+def test_a_search_with_nothing_left_to_try_ends() -> None:
+    z = sample()
+    few = config(evaluations=10**9, operators=(), functions=())
+    front = search(Sample(z, z[:, 0] - z[:, 2], NAMES), few, {**costs(Fixed(16, 6))}, {}, 1)
+    assert front[-1].loss < 1e-6

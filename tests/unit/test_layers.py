@@ -39,6 +39,7 @@ FLOORS = {
     "finish": 9,
     "sweep": 9,
     "study": 10,
+    "campaign": 10,
     "report": 10,
     "cli": 11,
 }
@@ -50,7 +51,9 @@ SAME_FLOOR = {
     ("data", "fixed"),
     ("luts", "ir"),
     ("archive", "search"),
+    ("campaign", "study"),
     ("report", "study"),
+    ("report", "campaign"),
 }
 
 

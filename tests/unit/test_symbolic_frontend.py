@@ -38,7 +38,7 @@ from nacsr.spec import BUDGETS, ExpressionSpec
 JETS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "jets" / "jets_pythia8.npz"
 NAMES = ("a", "b", "c", "d")
 SPEC = ExpressionSpec(functions=("tanh",), max_size=24, max_cycles=5)
-GRIDS = Grids(2.0**-10, 6, 5)
+GRIDS = Grids(2.0**-10, 6)
 BUDGET = replace(BUDGETS["quick"], evaluations=700, rows=500, taggers=5)
 
 
@@ -105,7 +105,7 @@ def test_batches_and_what_is_found(played: list[tuple[Job, Outcome]]) -> None:
     assert kinds[:4] == ["search", "search", "search", "assemble"]
     assert set(kinds[4:]) == {"design"}
     found = found_in(played)
-    assert 3 <= len(found) <= BUDGET.taggers
+    assert 3 <= len(found) <= 2 * BUDGET.taggers  # coarse tables and fine ones
     assert max(metrics(f)["accuracy"] for f in found) > 0.85  # a linear score stays below 0.5
     for f in found:
         assert set(metrics(f)) == {
@@ -186,8 +186,8 @@ def test_calibration_fits_one_scale_with_cheap_weights(problem: Problem) -> None
     texts = {"left": "9 + 0.01*(a*b)", "middle": "3*c - 5", "right": "(-0.5)*(a*b) + 0.1*d"}
     start = {c: parse(t, NAMES, luts) for c, t in texts.items()}
     goal = Goal(one_hot(problem.train.y, 3))
-    exact, _ = calibrate(start, columns, goal, luts, GRIDS, snap=False)
-    cheap, tables = calibrate(start, columns, goal, luts, GRIDS)
+    exact, _ = calibrate(start, columns, goal, luts, GRIDS, snap=False).rounded(5)
+    cheap, tables = calibrate(start, columns, goal, luts, GRIDS).rounded(5)
     assert tables == {}
 
     def accuracy(sums: dict[str, Any]) -> float:
@@ -198,7 +198,9 @@ def test_calibration_fits_one_scale_with_cheap_weights(problem: Problem) -> None
     assert accuracy(exact) > 0.9
     assert accuracy(cheap) > accuracy(exact) - 0.01
     for expr in cheap.values():
-        for weight, _ in terms(expr):
+        for weight, term in terms(expr):
+            if term is None:  # an offset costs an adder, whatever its digits
+                continue
             raw = abs(round(weight * 1024))
             assert raw == abs(weight) * 1024
             assert ((3 * raw) ^ raw).bit_count() <= 2
@@ -212,7 +214,7 @@ def test_a_weight_of_zero_leaves_the_sum() -> None:
     start = {c: Call("add", (Var("a"), Var("b"))) for c in ("no", "yes")}
     goal = Goal(np.array([labels == 0, labels == 1]).T.astype(float))
     one = {"yes": start["yes"]}  # two classes have one sum
-    sums, _ = calibrate(one, columns, goal, {}, Grids(0.5, 6, 5))
+    sums, _ = calibrate(one, columns, goal, {}, Grids(0.5, 6)).rounded(5)
     assert all(term != Var("b") for e in sums.values() for _, term in terms(e))
     assert all(Num(0.0) not in e.args for e in sums.values() if isinstance(e, Call))
 

@@ -8,6 +8,7 @@ were found one class against the rest know nothing of each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.symbolic.engine.hardware import Hardware
 from nacsr.frontends.symbolic.engine.sums import earliest_first
-from nacsr.frontends.symbolic.expr import Call, Expr, Num
+from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var
 from nacsr.frontends.symbolic.fitting import Fit, Goal, newton, one_step
 from nacsr.frontends.symbolic.pool import Pool, Prices, Source, joined, mutants
 from nacsr.frontends.symbolic.shapes import TABLE
@@ -27,6 +28,8 @@ Link = tuple[int, int]  # term, output
 
 EVERY = 4
 """Links after which all weights are fitted again; between, only those of the new link are."""
+LEAST_OWN = 1e-3
+"""Variance beside fitted columns below which a column adds nothing."""
 RUNGS = 4
 """Points of a path at which new terms are tried."""
 
@@ -38,19 +41,50 @@ class Limits:
     max_size: int
     max_cycles: int
     dsp_luts: float
+    max_luts: float = math.inf
+    max_dsps: float = math.inf
     max_links: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How links are chosen.
+
+    Attributes:
+        thrift: gains are divided by cost to this power; 0 looks at the gain only.
+        reference: leave the class that is hardest to tell from the others without links: its
+            score is a constant, as one class's may be.
+        together: link a term to all outputs at once, which share what it costs.
+        additive: tables of single inputs only, the leanest designs there are.
+    """
+
+    thrift: float
+    reference: bool = False
+    together: bool = False
+    additive: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Errors (rows, outputs) and noise (outputs,) of a fit, and an orthonormal basis of all
+    columns that are in it, (rows, n).
+    """
+
+    errors: Real
+    noise: Real
+    basis: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
-    """Links in the order of their selection, and the errors and curvatures at some points."""
+    """Links in the order of their selection, and how far the fit was at some points."""
 
     links: tuple[Link, ...]
-    states: tuple[tuple[Real, Real], ...]
+    states: tuple[State, ...]
 
 
-def assemble(pool: Pool, goal: Goal, hardware: Hardware, limits: Limits, thrift: float) -> Path:
-    """Select links one by one: every beginning of the path is a design.
+def assemble(pool: Pool, goal: Goal, hardware: Hardware, limits: Limits, style: Style) -> Path:
+    """Select links step by step: every beginning of the path is a design.
 
     It ends when no link promises more than Akaike's criterion asks of it, or when the limits
     leave no room.
@@ -60,61 +94,141 @@ def assemble(pool: Pool, goal: Goal, hardware: Hardware, limits: Limits, thrift:
         goal: what the outputs are fitted to, on the rows of the pool.
         hardware: prices of terms.
         limits: of the expression of each output, and of the path.
-        thrift: gains are divided by cost to this power; 0 looks at the gain only.
+        style: how links are chosen.
     """
-    prices, outputs, unit = Prices(pool, hardware, limits.dsp_luts), goal.outputs, goal.unit
-    open_ = np.ones((len(pool.terms), outputs), bool)
-    chosen: list[list[int]] = [[] for _ in range(outputs)]
-    columns: list[NDArray[Any]] = [
-        np.full((len(goal.targets), 1), unit, np.float32) for _ in chosen
-    ]
-    weights = np.zeros(outputs)
-    links: list[Link] = []
-    states: list[tuple[Real, Real]] = []
-    while len(links) < limits.max_links:
-        fit = Fit(tuple(columns), goal)
-        if len(links) % EVERY == 0:
-            weights = newton(fit, weights, np.ones(len(weights), bool), 1)
-        else:
-            where, width = links[-1][1], _width(pool, links[-1][0])
-            end = columns[where].shape[1]
-            weights = one_step(fit, weights, where, slice(end - width, end))
-        sums = fit.outputs(weights)
-        curves = goal.noise(sums)
-        errors = goal.errors(sums) * unit
-        states.append((errors.astype(np.float32), curves))
-        gain = pool.gains(errors, curves)
-        score = np.where(open_ & (gain > 0), gain, 0.0)
-        score /= (prices.of_links() ** thrift)[:, None]
-        while score.any():
-            term, where = divmod(int(np.argmax(score)), outputs)
-            if _fits(pool, hardware, limits, [*chosen[where], term]):
-                break
-            open_[term, where], score[term, where] = False, 0.0
-        else:
+    work = _Assembly(pool, goal, hardware, limits)
+    if style.additive:
+        work.open[[not _single(term) for term in pool.terms]] = False
+    states: list[State] = []
+    while len(work.links) < limits.max_links:
+        errors, noise = work.state()
+        states.append(State(errors.astype(np.float32), noise, work.basis))
+        gains = pool.gains(errors, noise, work.left)
+        if style.reference and not work.links:
+            work.open[:, int(np.argmin(gains.max(axis=0)))] = False
+        step = work.together(gains, style) if style.together else work.alone(gains, style)
+        if not step:
             break
-        links.append((term, where))
-        weights = np.insert(weights, fit.spans[where].stop, np.zeros(_width(pool, term)))
-        new = pool.columns[:, pool.spans[term]] * np.float32(unit)
-        columns[where] = np.hstack([columns[where], new])
-        chosen[where].append(term)
-        open_[term, where] = False
-        prices.take(term)
+        for term, output in step:
+            work.link(term, output)
     rungs = np.unique(np.linspace(0, len(states) - 1, RUNGS).round().astype(int))
-    return Path(tuple(links), tuple(states[i] for i in rungs))
+    return Path(tuple(work.links), tuple(states[i] for i in rungs))
+
+
+class _Assembly:
+    """The links chosen so far, and the weights that fit them."""
+
+    def __init__(self, pool: Pool, goal: Goal, hardware: Hardware, limits: Limits) -> None:
+        self.pool, self.goal, self.hardware, self.limits = pool, goal, hardware, limits
+        self.prices = Prices(pool, hardware, limits.dsp_luts)
+        self.open = np.ones((len(pool.terms), goal.outputs), bool)
+        self.links: list[Link] = []
+        self.chosen: list[list[int]] = [[] for _ in range(goal.outputs)]
+        ones = np.full((len(goal.targets), 1), goal.unit, np.float32)
+        self._columns: list[NDArray[Any]] = [ones for _ in self.chosen]
+        self._weights = np.zeros(goal.outputs)
+        self._fitted, self._stepped = -EVERY, 0
+        self.basis = np.empty((len(ones), 0), np.float32)
+        self._bases = [self.basis for _ in self.chosen]
+        alone = pool.unexplained(self.basis)
+        self.left = np.stack([alone for _ in self.chosen])
+
+    def state(self) -> tuple[Real, Real]:
+        """Errors and noise of the links with their weights fitted."""
+        fit = Fit(tuple(self._columns), self.goal)
+        if len(self.links) - self._fitted >= EVERY:
+            self._weights = newton(fit, self._weights, np.ones(len(self._weights), bool), 2)
+            self._fitted = len(self.links)
+        else:
+            for term, where in self.links[self._stepped :]:
+                width, end = _width(self.pool, term), self._columns[where].shape[1]
+                self._weights = one_step(fit, self._weights, where, slice(end - width, end))
+        self._stepped = len(self.links)
+        sums = fit.outputs(self._weights)
+        errors = self.goal.errors(sums) * self.goal.unit
+        for output, basis in enumerate(self._bases):  # what a better fit would take off anyway
+            left = errors[:, output].astype(np.float32)
+            errors[:, output] -= self._counted(basis) @ (basis.T @ left / len(left))
+        return errors, self.goal.noise(sums)
+
+    def _counted(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Columns times the weights of the rows."""
+        weights = self.goal.weights
+        return columns if weights is None else columns * weights[:, None].astype(np.float32)
+
+    def alone(self, gains: Real, style: Style) -> list[Link]:
+        """The link of the best gain for its cost that the limits allow."""
+        score = np.where(self.open & (gains > 0), gains, 0.0)
+        score /= (self.prices.shared() + self.prices.links)[:, None] ** style.thrift
+        while score.any():
+            term, where = divmod(int(np.argmax(score)), score.shape[1])
+            if self._fits(term, where):
+                return [(term, where)]
+            self.open[term, where], score[term, where] = False, 0.0
+        return []
+
+    def together(self, gains: Real, style: Style) -> list[Link]:
+        """The links of one term to all outputs that it promises something, the best first."""
+        useful = np.where(self.open & (gains > 0), gains, 0.0)
+        price = self.prices.shared() + (useful > 0).sum(axis=1) * self.prices.links
+        score = useful.sum(axis=1) / np.maximum(price, 1) ** style.thrift
+        while score.any():
+            term = int(np.argmax(score))
+            order = np.argsort(-useful[term], kind="stable").tolist()
+            fitting = [(term, w) for w in order if useful[term, w] and self._fits(term, w)]
+            if fitting:
+                return fitting
+            self.open[term], score[term] = False, 0.0
+        return []
+
+    def link(self, term: int, where: int) -> None:
+        """Add a link, of no weight yet."""
+        end = Fit(tuple(self._columns), self.goal).spans[where].stop
+        self._weights = np.insert(self._weights, end, np.zeros(_width(self.pool, term)))
+        new = self.pool.columns[:, self.pool.spans[term]] * np.float32(self.goal.unit)
+        self._columns[where] = np.hstack([self._columns[where], new])
+        self._explain(self.pool.columns[:, self.pool.spans[term]], where)
+        self.chosen[where].append(term)
+        self.links.append((term, where))
+        self.open[term, where] = False
+        self.prices.take(term)
+
+    def _explain(self, columns: NDArray[np.float32], where: int) -> None:
+        """Take what new columns explain off all terms."""
+        self.basis = np.hstack([self.basis, self._beyond(self.basis, columns)])
+        new = self._beyond(self._bases[where], columns)
+        self._bases[where] = np.hstack([self._bases[where], new])
+        self.left[where] += self.pool.unexplained(self._counted(new)) - np.eye(self.pool.width)
+
+    def _beyond(
+        self, basis: NDArray[np.float32], columns: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """An orthonormal basis of what columns have beside another one, (rows, n)."""
+        rows = np.float32(len(columns))
+        rest = columns - basis @ (basis.T @ self._counted(columns) / rows)
+        values, vectors = np.linalg.eigh((rest.T @ self._counted(rest) / rows).astype(np.float64))
+        kept = values > LEAST_OWN
+        scaled = (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)
+        made: NDArray[np.float32] = rest @ scaled
+        return made
+
+    def _fits(self, term: int, where: int) -> bool:
+        """Whether the sum of an output with one term more keeps the limits."""
+        trees = [self.pool.trees[t] for t in (*self.chosen[where], term)]
+        if 1 + sum(len(t) + 3 for t in trees) > self.limits.max_size:
+            return False
+        cost, most = self.hardware.total(trees), self.limits
+        fits = cost.luts <= most.max_luts and cost.dsps <= most.max_dsps
+        return fits and cost.cycles <= most.max_cycles
+
+
+def _single(term: Expr) -> bool:
+    return isinstance(term, Call) and term.op == TABLE and isinstance(term.args[0], Var)
 
 
 def _width(pool: Pool, term: int) -> int:
     span = pool.spans[term]
     return int(span.stop - span.start)
-
-
-def _fits(pool: Pool, hardware: Hardware, limits: Limits, chosen: Sequence[int]) -> bool:
-    """Whether a sum of these terms keeps the limits."""
-    trees = [pool.trees[t] for t in chosen]
-    if 1 + sum(len(t) + 3 for t in trees) > limits.max_size:
-        return False
-    return hardware.cycles(trees) <= limits.max_cycles
 
 
 def enriched(
@@ -132,17 +246,28 @@ def enriched(
     """
     chosen = list(dict.fromkeys(pool.terms[t] for t, _ in path.links))
     known = set(pool.terms)
-    fresh = [t for t in mutants(chosen, source.names, operators, count, rng) if t not in known]
+    bred = mutants(chosen, source.names, operators, count, rng)
+    fresh = [t for t in source.allowed(bred) if t not in known]
     if not fresh:
         return pool
     new = source.pool(fresh)
+    if not new.terms:  # none of them varies
+        return pool
     worth = np.zeros(len(new.terms))
-    for errors, curves in path.states:
-        best = float(pool.gains(errors, curves).max())
-        if best > 0:
-            worth = np.maximum(worth, new.gains(errors, curves).max(axis=1) / best)
+    for state in path.states:
+        best, promised = (_promised(p, state) for p in (pool, new))
+        if best.max() > 0:
+            worth = np.maximum(worth, promised / best.max())
     kept = np.argsort(-worth, kind="stable")[: max(count // 5, 1)]
     return joined(pool, source.pool([new.terms[i] for i in kept.tolist()]))
+
+
+def _promised(pool: Pool, state: State) -> Real:
+    """What each term promises to its best output, as if all outputs had all columns."""
+    left = pool.unexplained(state.basis)
+    every = np.stack([left] * len(state.noise))
+    best: Real = pool.gains(state.errors, state.noise, every).max(axis=1)
+    return best
 
 
 def expressions(

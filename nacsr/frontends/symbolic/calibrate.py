@@ -10,7 +10,7 @@ of a multiplier; tables are rounded last, since theirs costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,20 +24,19 @@ from nacsr.luts import LutFunc
 
 Real = NDArray[np.float64]
 
-ROWS = 20_000  # training events used: many times the number of weights
+ROWS = 40_000  # training events used: many times the number of weights
+COLUMNS = 500  # of all tables together: few tables are fitted finely, many coarsely
+KNOTS = (8, 32)
 STEPS = 8  # Newton steps; a convex problem from a good start
 BATCH = 8  # weights moved to two digits between two Newton steps of the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Grids:
-    """What constants and tables may be: the step of a constant, the address bits of a table and
-    the fractional bits of its entries.
-    """
+    """What constants and tables may be: the step of a constant, and the address bits of a table."""
 
     lsb: float
     bits: int
-    frac: int
 
 
 def terms(expr: Expr) -> Iterator[tuple[float, Expr | None]]:
@@ -93,6 +92,32 @@ class _Part:
     shape: Shape | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """Fitted expressions, whose tables are still real numbers.
+
+    Attributes:
+        sums: the expressions by output.
+        parts: the terms of each.
+        weights: one number a column of these, in their order.
+        luts: the LUT functions.
+        lsb: step of a constant.
+    """
+
+    sums: Mapping[str, Expr]
+    parts: Sequence[Sequence[_Part]]
+    weights: Sequence[float]
+    luts: Mapping[str, LutFunc]
+    lsb: float
+
+    def rounded(self, frac: int) -> tuple[dict[str, Expr], dict[str, LutFunc]]:
+        """The expressions with tables of ``frac`` fractional bits, and these by name."""
+        writer, source = _Writer(frac, self.lsb, self.luts), iter(self.weights)
+        rows = zip(self.sums.items(), self.parts, strict=True)
+        fitted = {c: rebuilt(e, writer.parts(row, source)) for (c, e), row in rows}
+        return fitted, writer.tables
+
+
 def calibrate(
     expressions: Mapping[str, Expr],
     columns: Mapping[str, Real],
@@ -101,7 +126,7 @@ def calibrate(
     grids: Grids,
     *,
     snap: bool = True,
-) -> tuple[dict[str, Expr], dict[str, LutFunc]]:
+) -> Calibrated:
     """The same expressions with weights and tables fitted to a goal.
 
     Args:
@@ -112,34 +137,27 @@ def calibrate(
         luts: the LUT functions.
         grids: of constants and tables.
         snap: move the weights to two signed digits.
-
-    Returns:
-        The expressions, and the tables that they call.
     """
     step = max(len(goal.targets) // ROWS, 1)
     some = {name: column[::step] for name, column in columns.items()}
     goal = goal.take(slice(None, None, step))
-    reader = _Reader(some, goal, luts, grids)
     whole = {c: _with_offset(e) for c, e in expressions.items()}
+    reader = _Reader(some, goal, luts, grids, _knots(whole.values()))
     parts = [[reader.part(t) for _, t in terms(e)] for e in whole.values()]
     fit = Fit(tuple(np.hstack([p.columns for p in row]) for row in parts), goal)
     count = fit.spans[-1].stop
     weights = newton(fit, np.zeros(count), np.ones(count, bool), STEPS)
-    plain = np.concatenate(
-        [np.full(p.columns.shape[1], p.shape is None) for row in parts for p in row]
-    )
-    units = np.concatenate([np.full(p.columns.shape[1], p.unit) for row in parts for p in row])
+    every = [p for row in parts for p in row]
+    weighted = [p.shape is None and p.term is not None for p in every]  # offsets stay free
+    widths = [p.columns.shape[1] for p in every]
+    plain = np.repeat(weighted, widths)
+    units = np.concatenate([np.full(p.columns.shape[1], p.unit) for p in every])
     if snap:
         weights = _snapped(fit, units, weights, plain, grids.lsb)
-    writer = _Writer(grids, luts)
     found = (weights / units).tolist()
     if snap:  # a division by a unit may round
         found = [two_digits(w, grids.lsb) if p else w for w, p in zip(found, plain, strict=True)]
-    source = iter(found)
-    return {
-        c: rebuilt(e, writer.parts(row, source))
-        for (c, e), row in zip(whole.items(), parts, strict=True)
-    }, writer.tables
+    return Calibrated(whole, parts, found, luts, grids.lsb)
 
 
 def _with_offset(expr: Expr) -> Expr:
@@ -148,13 +166,25 @@ def _with_offset(expr: Expr) -> Expr:
     return Call("add", (expr, Num(0.0)))
 
 
+def _knots(sums: Iterable[Expr]) -> int:
+    """Knots of a table, by how many there are."""
+    tables = sum(isinstance(t, Call) and t.op == TABLE for e in sums for _, t in terms(e))
+    return min(max(COLUMNS // max(tables, 1), KNOTS[0]), KNOTS[1])
+
+
 class _Reader:
     """Makes the columns of terms; equal tables have one shape."""
 
     def __init__(
-        self, columns: Mapping[str, Real], goal: Goal, luts: Mapping[str, LutFunc], grids: Grids
+        self,
+        columns: Mapping[str, Real],
+        goal: Goal,
+        luts: Mapping[str, LutFunc],
+        grids: Grids,
+        knots: int,
     ) -> None:
         self.columns, self.goal, self.luts, self.grids = columns, goal, luts, grids
+        self.knots = knots
         self.unit = goal.unit
         self._shapes: dict[Expr, _Part] = {}
 
@@ -171,38 +201,49 @@ class _Reader:
 
     def _table(self, term: Call) -> _Part:
         u = evaluate(term.args[0], self.columns, self.luts)
-        found = shape(u, self.goal.weights, self.grids.bits)
+        goal = self.goal
+        found = shape(u, goal.weights, self.grids.bits, self.knots, goal.targets)
         if found is None:  # it does not vary: an offset of zero
             return _Part(Num(0.0), np.zeros((len(u), 1)), 1.0)
         return _Part(term, found.columns(u) * self.unit, 1 / self.unit, found)
 
 
 class _Writer:
-    """Turns fitted weights into terms again."""
+    """Turns fitted weights into terms again; the first table of a sum takes in its offset."""
 
-    def __init__(self, grids: Grids, luts: Mapping[str, LutFunc]) -> None:
-        self.grids, self.luts = grids, luts
+    def __init__(self, frac: int, lsb: float, luts: Mapping[str, LutFunc]) -> None:
+        self.frac, self.lsb, self.luts = frac, lsb, luts
         self.tables: dict[str, LutFunc] = {}
 
     def parts(
         self, row: Sequence[_Part], source: Iterator[float]
     ) -> Iterator[tuple[float, Expr | None]]:
-        for part in row:
-            found = np.array([next(source) for _ in range(part.columns.shape[1])])
-            if part.shape is None:
-                yield float(found[0]), part.term
+        """The weighted terms of one sum."""
+        found = [np.array([next(source) for _ in range(p.columns.shape[1])]) for p in row]
+        first = next((i for i, p in enumerate(row) if p.shape is not None), None)
+        given = (float(w[0]) for p, w in zip(row, found, strict=True) if p.term is None)
+        offset = 0.0 if first is None else sum(given)
+        for i, (part, weights) in enumerate(zip(row, found, strict=True)):
+            if part.shape is not None:
+                yield self._table(part, part.shape, weights, offset if i == first else 0.0)
+            elif part.term is None and first is not None:
+                yield 0.0, None
+            elif part.term is None:
+                yield round(float(weights[0]) / self.lsb) * self.lsb, None
             else:
-                yield self._table(part, found)
+                yield float(weights[0]), part.term
 
-    def _table(self, part: _Part, coefficients: Real) -> tuple[float, Expr | None]:
+    def _table(
+        self, part: _Part, shape: Shape, coefficients: Real, offset: float
+    ) -> tuple[float, Expr | None]:
         name = f"t{len(self.tables) + 1}"
         while name in self.luts:
             name = f"{name}_"
-        made = part.shape.lut(name, coefficients, self.grids.frac) if part.shape else None
+        made = shape.lut(name, coefficients, self.frac, offset)
         if made is None or not isinstance(part.term, Call):
-            return 0.0, None  # all its entries round to one value, which is zero
+            return offset, None  # all its entries round to one value
         self.tables[name] = made
-        return 1.0, Call(name, part.term.args)
+        return 1.0, Call(name, (shape.argument(part.term.args[0]),))
 
 
 def _snapped(fit: Fit, units: Real, weights: Real, plain: NDArray[np.bool_], lsb: float) -> Real:

@@ -10,7 +10,7 @@ from nacsr.frontends.base import Problem
 from nacsr.frontends.symbolic.complexities import function_cost
 from nacsr.targets import target
 
-TABLE_WIDTH = 9
+TABLE_WIDTH = 6
 """Bits of a fitted table's entries, about."""
 
 
@@ -20,7 +20,8 @@ def search_costs(problem: Problem, precision: Fixed, table_bits: int) -> dict[st
     Constant factors have two signed digits in the end, so they cost an adder. A function costs
     what its own ops do on a word of the precision, at least one cycle; its block RAMs count as
     the LUTs that are the same share of the chip. A fitted table is its ROM, and an ``address``
-    that all outputs share: the cast of a word to it, which saturates.
+    that all outputs share: the cast of a word to it, which saturates. ``sum`` and ``entry`` are
+    adders inside a sum, of words and of entries.
     """
     chip, period = target(problem.target), period_ns(problem.clock_mhz)
     costs = dict(operator_costs(precision, problem.clock_mhz, problem.target))
@@ -33,6 +34,9 @@ def search_costs(problem: Problem, precision: Fixed, table_bits: int) -> dict[st
     costs["table"] = OperatorCost(period, luts, 0, TABLE_WIDTH, 1)
     width = cast_luts(precision, address)
     costs["address"] = OperatorCost(cast_ns(precision, address), width, 0, table_bits, 1)
+    delay = costs["add"].delay_ns
+    for name, bits in (("sum", precision.width), ("entry", TABLE_WIDTH + 3)):
+        costs[name] = OperatorCost(delay, bits, 0, bits, 1)
     return costs
 
 

@@ -11,10 +11,16 @@ from nacsr.errors import ExpressionError, SpecError, unknown
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.symbolic import halls, jobs
 from nacsr.frontends.symbolic.custom import Custom, custom_operators
+from nacsr.frontends.symbolic.expr import OPERATORS
+from nacsr.frontends.symbolic.shapes import TABLE
 from nacsr.frontends.symbolic.show import to_text
 from nacsr.spec import Budget, ExpressionSpec
 
 FAMILY = jobs.FAMILY
+KINDS = {"functions": "function", "features": "feature", "nesting": "symbol", "halls": "class"}
+"""What the names under a key of the study are."""
+BEYOND = 0.05
+"""Share of the targets of a regression that may saturate."""
 
 
 class SymbolicFrontend:
@@ -22,21 +28,18 @@ class SymbolicFrontend:
     designs that it proposes.
 
     Raises:
-        SpecError: for a function that has no table, a feature that is not there, or a user's
-            operator that means nothing.
-        ExpressionError: for a hall of fame that cannot be read.
+        SpecError: for a function that has no table, a feature or class that is not there, a user's
+            operator that means nothing, or a hall of fame that cannot be read.
     """
 
     family = FAMILY
 
     def __init__(self, problem: Problem, spec: ExpressionSpec, budget: Budget, seed: int) -> None:
         self.problem, self.spec, self.budget, self.seed = problem, spec, budget, seed
-        _check_names("functions", spec.functions, problem.luts)
-        if isinstance(spec.features, tuple):
-            _check_names("features", spec.features, problem.names)
-        _check_names("halls", spec.halls, problem.outputs)
         self._custom = _custom(spec.custom, problem)
-        self._guesses = {name: self._hall(path) for name, path in spec.halls.items()}
+        _check(spec, problem)
+        _check_target(problem)
+        self._guesses = {name: self._hall(name, path) for name, path in spec.halls.items()}
         self._inputs = list(spec.features if isinstance(spec.features, tuple) else problem.names)
         self.phase = "expressions: search"
         self._next = self._searches()
@@ -63,11 +66,17 @@ class SymbolicFrontend:
             self._next = [self._design(d) for d in outcomes[0].result["designs"]]
         else:
             self.phase = "expressions: assembly"
-            found = [t for o in outcomes for t in o.result["terms"]]
-            self._next = [self._assembly(list(dict.fromkeys(found)))] if found else []
+            found = dict.fromkeys(t for o in outcomes for t in o.result["terms"])
+            # a front may be one constant: inputs and tables of them are terms all the same
+            fitted = any(o.result["front"] for o in outcomes)
+            self._next = [self._assembly(list(found))] if fitted else []
 
-    def _hall(self, path: str) -> list[str]:
-        found = halls.read(path, self.problem.names, self.problem.luts, self._custom)
+    def _hall(self, name: str, path: str) -> list[str]:
+        try:
+            found = halls.read(path, self.problem.names, self.problem.luts, self._custom)
+        except ExpressionError as error:
+            msg = f"families.expression.halls.{name}: {error}"
+            raise SpecError(msg) from None
         return [to_text(expr) for expr in found]
 
     def _importance(self, count: int) -> Job:
@@ -126,10 +135,52 @@ class SymbolicFrontend:
         return jobs.RUNNERS[job.kind](job.payload, problem)
 
 
+def _check(spec: ExpressionSpec, problem: Problem) -> None:
+    """Refuse names that mean nothing here."""
+    _check_names("functions", spec.functions, problem.luts)
+    if isinstance(spec.features, tuple):
+        _check_names("features", spec.features, problem.names)
+        if not spec.features or len(set(spec.features)) < len(spec.features):
+            msg = "families.expression.features: name one input at least, and none twice"
+            raise SpecError(msg)
+    if TABLE in spec.custom:
+        msg = f"families.expression.custom: {TABLE!r} is what fitted tables are called; rename it"
+        raise SpecError(msg)
+    symbols = [*OPERATORS, *problem.luts, *spec.custom]
+    for outer, inside in (spec.nesting or {}).items():
+        _check_names("nesting", (outer, *inside), symbols)
+    _check_names("halls", spec.halls, problem.outputs)
+    bare = [name for name in problem.outputs if name not in spec.halls]
+    if spec.engine == "hof" and bare:
+        msg = f"families.expression.halls: engine: hof needs one a class; add one for {bare[0]!r}"
+        raise SpecError(msg)
+
+
+def _check_target(problem: Problem) -> None:
+    """Refuse a regression whose formulas would only saturate, or round to one value."""
+    if problem.task != "regression":
+        return
+    y, type_, name = problem.train.y, problem.precision, problem.outputs[0]
+    if np.mean(np.abs(y) > type_.max) > BEYOND:
+        need = int(np.ceil(np.log2(np.quantile(np.abs(y), 1 - BEYOND)))) + 1
+        msg = (
+            f"precision: {type_} ends at {type_.max:g}, and {name!r} reaches "
+            f"{np.abs(y).max():g}; give fixed<W,I> with I of {need} or more, or predict it in "
+            "another unit"
+        )
+        raise SpecError(msg)
+    if np.std(y) < type_.lsb:
+        msg = (
+            f"precision: {type_} has steps of {type_.lsb:g}, and {name!r} varies by "
+            f"{np.std(y):g} only; give more fractional bits, or predict it in another unit"
+        )
+        raise SpecError(msg)
+
+
 def _check_names(key: str, names: Sequence[str] | Mapping[str, Any], known: Any) -> None:
     for name in names:
         if name not in known:
-            kind = {"functions": "function", "features": "feature"}.get(key, "class")
+            kind = KINDS[key]
             raise SpecError(f"families.expression.{key}: " + unknown(kind, name, known))
 
 

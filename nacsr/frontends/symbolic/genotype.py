@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nacsr.errors import FixedError, SpecError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import Call, Expr
+from nacsr.frontends.symbolic.expr import Call, Expr, Num
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.shapes import TABLE
 from nacsr.frontends.symbolic.show import to_text
@@ -40,8 +41,8 @@ def read_tables(found: Mapping[str, Any]) -> dict[str, LutFunc]:
     for name, row in found.items():
         try:
             domain, value = Fixed.parse(row["domain"]), Fixed.parse(row["value"])
-            values = tuple(int(v) for v in row["values"])
-        except (KeyError, TypeError, ValueError, FixedError) as error:
+            values = tuple(map(operator.index, row["values"]))
+        except (KeyError, TypeError, FixedError) as error:
             msg = f"table {name!r} is damaged ({error}); expected domain, value and values"
             raise SpecError(msg) from None
         tables[name] = LutFunc(name, "", domain, value, values=values)
@@ -55,16 +56,24 @@ def formulas(
 
     Raises:
         ExpressionError: if a formula cannot be read.
-        SpecError: if a table cannot.
+        SpecError: if a table cannot, or there are no formulas.
     """
-    known = {**luts, **read_tables(genotype.get("tables", {}))}
-    read = {c: parse(text, names, known) for c, text in genotype["expressions"].items()}
-    return read, known
+    texts, tables = genotype.get("expressions"), genotype.get("tables", {})
+    if not isinstance(texts, Mapping) or not isinstance(tables, Mapping):
+        msg = "a recorded design lacks its expressions or tables; restore a copy of its archive"
+        raise SpecError(msg)
+    known = {**luts, **read_tables(tables)}
+    return {c: parse(text, names, known) for c, text in texts.items()}, known
 
 
 def opened(expr: Expr, tables: Tables) -> Expr:
-    """The expression with its fitted tables to be fitted anew."""
+    """The expression with its fitted tables to be fitted anew, wherever they started."""
     if not isinstance(expr, Call):
         return expr
     args = tuple(opened(a, tables) for a in expr.args)
-    return Call(TABLE if expr.op in tables else expr.op, args)
+    if expr.op not in tables:
+        return Call(expr.op, args)
+    match args[0]:
+        case Call("add" | "sub", (inner, Num())):
+            return Call(TABLE, (inner,))
+    return Call(TABLE, args)

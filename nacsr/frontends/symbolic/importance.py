@@ -12,7 +12,13 @@ TREES = 100
 
 
 def most_important(
-    z: NDArray[np.float64], y: NDArray[Any], task: str, count: int, by: str, seed: int
+    z: NDArray[np.float64],
+    y: NDArray[Any],
+    task: str,
+    count: int,
+    by: str,
+    seed: int,
+    weights: NDArray[np.float64] | None = None,
 ) -> list[int]:
     """Indices of the ``count`` most important features, in the features' own order.
 
@@ -24,19 +30,28 @@ def most_important(
         by: ``forest``: the impurity that splits on a feature remove (Breiman, Machine Learning
             45, 2001, 5); ``permutation``: the score lost on other events when it is shuffled.
         seed: of the forest, the rows and the permutations.
+        weights: how much each event counts, shape (events,); None: all the same.
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
     from sklearn.inspection import permutation_importance
 
-    rows = np.random.default_rng(seed).permutation(len(y))
+    heavy = np.ones(len(y)) if weights is None else weights
+    rows = np.random.default_rng(seed).permutation(np.flatnonzero(heavy))
     fit, ask = rows[:ROWS], rows[ROWS : 2 * ROWS]
     kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
     state = seed % 2**32
-    forest = kind(TREES, min_samples_leaf=5, random_state=state, n_jobs=1).fit(z[fit], y[fit])
+    forest = kind(TREES, min_samples_leaf=5, random_state=state, n_jobs=1)
+    forest.fit(z[fit], y[fit], sample_weight=heavy[fit])
     found = forest.feature_importances_
     if by == "permutation":
         ask = ask if len(ask) else fit
         found = permutation_importance(
-            forest, z[ask], y[ask], n_repeats=3, random_state=state, n_jobs=1
+            forest,
+            z[ask],
+            y[ask],
+            n_repeats=3,
+            random_state=state,
+            n_jobs=1,
+            sample_weight=heavy[ask],
         ).importances_mean
     return sorted(np.argsort(-found, kind="stable")[:count].tolist())

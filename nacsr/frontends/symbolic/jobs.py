@@ -16,7 +16,7 @@ from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Outcome, Problem
 from nacsr.frontends.judge import measure
 from nacsr.frontends.symbolic import genotype
-from nacsr.frontends.symbolic.assemble import Limits, assemble, enriched, expressions, ladder
+from nacsr.frontends.symbolic.assemble import Limits, Style, assemble, enriched, expressions, ladder
 from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
 from nacsr.frontends.symbolic.complexities import complexities
 from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
@@ -37,12 +37,17 @@ from nacsr.luts import LutFunc
 
 FAMILY = "expression"
 FLOW = "hls"
-THRIFT = (1.0, 1.5, 2.0)
-"""How much cost weighs in the choice of terms: one ladder of designs each."""
+STYLES = (
+    Style(1.0),
+    Style(0.5, reference=True, together=True, additive=True),
+    Style(0.5, reference=True, together=True),
+    Style(0.0, reference=True, together=True),
+)
+"""One ladder of designs each; the first is for formulas without tables too."""
 ROUNDS = 2
 """How often the pool of terms is bred on before designs are taken from it."""
 MUTANTS = 400
-LOGIT_FRAC = 5
+LOGIT_FRACS = (2, 4)
 """Fractional bits of tables of log-odds: finer steps change no decision that matters."""
 
 Real = NDArray[np.float64]
@@ -51,8 +56,8 @@ Payload = Mapping[str, Any]
 
 def run_features(p: Payload, problem: Problem) -> Outcome:
     """The most important features."""
-    z, goal = problem.values(problem.train), problem.train.y
-    kept = most_important(z, goal, problem.task, p["count"], p["by"], p["seed"])
+    z, train = problem.values(problem.train), problem.train
+    kept = most_important(z, train.y, problem.task, p["count"], p["by"], p["seed"], train.weights)
     return Outcome({"features": [problem.names[j] for j in kept]})
 
 
@@ -149,24 +154,29 @@ def run_assemble(p: Payload, problem: Problem) -> Outcome:
     goal = _goal(problem).take(slice(None, None, step))
     columns = {n: c[::step] for n, c in _columns(problem, names).items()}
     functions = tuple(problem.luts)
-    grammar = Grammar(len(names), (), functions, p["max_size"], p["max_size"], tables=p["tables"])
+    size, depth = p["max_size"], p["max_depth"]
+    grammar = Grammar(len(names), (), functions, size, depth, p["nesting"], p["tables"])
     costs = search_costs(problem, precision, p["table_bits"])
     hardware = Hardware(grammar, costs, period_ns(problem.clock_mhz))
-    source = Source(grammar, columns, goal.weights, problem.luts, p["table_bits"])
+    bits, targets = p["table_bits"], goal.targets
+    source = Source(grammar, columns, goal.weights, problem.luts, bits, targets)
     readable = {**problem.luts, TABLE: OPEN}
     parts: list[Expr] = [Var(n) for n in names]
     parts += [parse(text, names, readable) for text in p["terms"]]
-    pool = source.pool([*parts, *(library(names, p["operators"]) if p["tables"] else [])])
-    limits = Limits(p["max_size"], p["max_cycles"], dsp_luts(problem))
+    simple = library(names, p["operators"]) if p["tables"] else []
+    pool = source.pool([*parts, *source.allowed(simple)])
+    luts, dsps = (math.inf if p[k] is None else p[k] for k in ("max_luts", "max_dsps"))
+    limits = Limits(p["max_size"], p["max_cycles"], dsp_luts(problem), luts, dsps)
     rng = np.random.default_rng(p["seed"])
     for _ in range(ROUNDS if p["tables"] else 0):
-        path = assemble(pool, goal, hardware, limits, THRIFT[1])
+        path = assemble(pool, goal, hardware, limits, STYLES[0])
         pool = enriched(pool, path, source, p["operators"], MUTANTS, rng)
     designs: dict[str, dict[str, Any]] = {}
-    for n, thrift in enumerate(THRIFT):
-        links = assemble(pool, goal, hardware, limits, thrift).links
-        rungs = p["designs"] // len(THRIFT) + (n < p["designs"] % len(THRIFT))
-        for count in ladder(goal.outputs, len(links), rungs):
+    styles = STYLES if goal.outputs > 1 else STYLES[:1]
+    for n, style in enumerate(styles):
+        links = assemble(pool, goal, hardware, limits, style).links
+        rungs = p["designs"] // len(styles) + (n < p["designs"] % len(styles))
+        for count in ladder(min(goal.outputs, len(links)), len(links), rungs):
             sums = expressions(pool, hardware, links[:count], problem.outputs)
             texts = {name: to_text(expr) for name, expr in sums.items()}
             designs[str(texts)] = {"links": count, "expressions": texts}
@@ -181,24 +191,43 @@ def _columns(problem: Problem, names: Any = None) -> dict[str, Real]:
 def run_design(p: Payload, problem: Problem) -> Outcome:
     """Calibrate, lower and measure one design, at the study's precision and the others asked."""
     precisions = dict.fromkeys([p["precision"], *p["precisions"]])
-    return Outcome(found=tuple(_measured(p, problem, Fixed.parse(text)) for text in precisions))
+    found = [f for text in precisions for f in _measured(p, problem, Fixed.parse(text))]
+    return Outcome(found=tuple(found))
 
 
-def _measured(p: Payload, problem: Problem, precision: Fixed) -> Found:
-    luts = problem.luts
-    frac = precision.frac if problem.task == "regression" else min(precision.frac, LOGIT_FRAC)
-    grids = Grids(precision.lsb, p["table_bits"], frac)
+def _measured(p: Payload, problem: Problem, precision: Fixed) -> list[Found]:
+    """The design with coarse tables and with fine ones."""
+    luts, grids = problem.luts, Grids(precision.lsb, p["table_bits"])
     readable = {**luts, TABLE: OPEN}
     try:
         sums = {c: parse(t, problem.names, readable) for c, t in p["expressions"].items()}
-        sums, tables = calibrate(sums, _columns(problem), _goal(problem), luts, grids)
-        candidate = _candidate(p, sums, tables, precision)
-        graph = lower(sums, problem.features, problem.scaling, precision, {**luts, **tables})
-        return Found(candidate, measure(graph, problem, FLOW), graph)
+        fitted = calibrate(sums, _columns(problem), _goal(problem), luts, grids)
+        made = {str(f): f for f in map(fitted.rounded, _fracs(problem, precision))}
+        return [_design(p, problem, precision, *rounded) for rounded in made.values()]
     except NacsrError as failure:
         kept = {k: p[k] for k in ("expressions", "table_bits")} | {"precision": str(precision)}
         title = "; ".join(f"{c}: {text}" for c, text in p["expressions"].items())
-        return Found(Candidate(FAMILY, kept, p["seed"], title, reason=str(failure)))
+        return [Found(Candidate(FAMILY, kept, p["seed"], title, reason=str(failure)))]
+
+
+def _fracs(problem: Problem, precision: Fixed) -> list[int]:
+    """Fractional bits that tables may have."""
+    if problem.task == "regression":
+        return [precision.frac]
+    return sorted({min(precision.frac, frac) for frac in LOGIT_FRACS})
+
+
+def _design(
+    p: Payload,
+    problem: Problem,
+    precision: Fixed,
+    sums: Mapping[str, Expr],
+    tables: Mapping[str, LutFunc],
+) -> Found:
+    candidate = _candidate(p, sums, tables, precision)
+    luts = {**problem.luts, **tables}
+    graph = lower(sums, problem.features, problem.scaling, precision, luts)
+    return Found(candidate, measure(graph, problem, FLOW), graph)
 
 
 def _candidate(

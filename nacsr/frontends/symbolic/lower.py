@@ -6,6 +6,9 @@ from its exact interval: as many as it needs, and where that is more than I the 
 at the working type. Sums are exact: partial sums never saturate, and a sum that is an output
 does not either, since wider words cost less than the comparators that would clip them.
 
+A fitted table (a LUT function without a formula) of a sum of inputs reads that sum with the
+integer bits that it needs and with two fractional bits more than its address has.
+
 A comparison is one bit, exactly 1 or 0, that its two sides decide as they are: sums with all
 their bits, everything else settled, and a constant on the grid of the other side, moved the way
 that changes no decision. A product with a bit is a choice, and takes no multiplier.
@@ -19,11 +22,11 @@ from fractions import Fraction
 
 from nacsr.data.words import Feature, Scaling
 from nacsr.errors import ExpressionError, unknown
-from nacsr.fixed import Fixed, span
+from nacsr.fixed import Fixed, Rounding, span
 from nacsr.frontends.stem import scalar_stem
-from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, fold, lut
+from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Num, Var, fold, lut, variables
+from nacsr.frontends.symbolic.uncentred import is_linear, looked_up, moved, parts, summed
 from nacsr.ir import Builder, Graph, verify
-from nacsr.ir.ops import cast_fits
 from nacsr.luts import LutFunc
 
 SUMS = frozenset({"add", "sub", "neg"})
@@ -31,6 +34,9 @@ BIT = Fixed(1, 1, signed=False)
 """What a comparison is, and the condition of a choice."""
 
 ZERO = Num(0.0)
+
+GUARD_BITS, MOST_INTEGER = 2, 30
+"""Of the argument of a fitted table: fractional bits beyond the address's, integer bits."""
 
 FACTOR_BITS = 8
 """Significant bits that a constant factor keeps at least: a relative error below 2**-8."""
@@ -133,6 +139,8 @@ class _Lowering:
                 return self._greater(*expr.args)
             case "cond" | "select":
                 return self._select(*expr.args)
+            case op if op not in OPERATORS:
+                return self._table(lut(op, self.luts), expr.args[0])
         args = [self.exact(a) if expr.op in SUMS else self.value(a) for a in expr.args]
         match expr.op:
             case "square":
@@ -140,9 +148,7 @@ class _Lowering:
             case "cube":
                 square = self._settle(times(self.builder, args[0], args[0]))
                 return times(self.builder, square, args[0])
-            case "add" | "sub" | "neg" | "abs" | "min" | "max":
-                return plain(self.builder, expr.op, args)
-        return self._table(lut(expr.op, self.luts), args[0])
+        return plain(self.builder, expr.op, args)
 
     def _greater(self, a: Expr, b: Expr) -> int:
         if isinstance(b, Num):
@@ -172,12 +178,64 @@ class _Lowering:
             return self._greater(*expr.args)
         return compared(self.builder, self.exact(expr), constant(self.builder, 0.0, 0))
 
-    def _table(self, function: LutFunc, index: int) -> int:
-        domain = function.domain
-        if cast_fits(domain, self.builder.type(index), self._range(index)):
-            # nothing to saturate: the address is a bit slice
-            index = self.builder.cast(index, domain.with_modes(domain.rounding))
-        return function.lower(self.builder, index)
+    def _table(self, function: LutFunc, argument: Expr) -> int:
+        if function.function or not is_linear(argument) or not self._known(argument):
+            return looked_up(self.builder, function, self.value(argument))
+        index = self._uncentred(function, argument)
+        if index is None:
+            index = looked_up(self.builder, function, self._fine(function, self).exact(argument))
+        return index
+
+    def _known(self, argument: Expr) -> bool:
+        return set(variables(argument)) <= set(self.places)
+
+    def _uncentred(self, table: LutFunc, argument: Expr) -> int | None:
+        """A fitted table of a sum of inputs, read without the offsets; None if that differs."""
+        found = [part for part in parts(argument) if part is not None]
+        bare = summed((sign, term) for sign, term in found if not isinstance(term, Num))
+        if bare is None or table.domain.rounding is not Rounding.TRN:
+            return None
+        fine = self._fine(table, self.uncentred)
+        offset, grid = Fraction(0), Fraction(2) ** fine.working.frac
+        for sign, term in found:
+            moves = self._offsets(term)
+            if any((m * grid).denominator != 1 for m in moves):
+                return None  # to truncate before an offset or after it would not be the same
+            offset += sign * moves[-1]
+        return moved(self.builder, table, fine.exact(bare), offset)
+
+    def _fine(self, table: LutFunc, like: _Lowering) -> _Lowering:
+        """As ``like``, with the bits that an address is made of: no fewer at the top than are
+        needed, and a few more at the bottom than it has.
+        """
+        frac = min(self.working.frac, table.domain.frac + GUARD_BITS)
+        precision = Fixed(MOST_INTEGER + frac, MOST_INTEGER)
+        other = _Lowering(self.features, like.scaling, precision, self.luts)
+        other.builder = self.builder
+        return other
+
+    def _offsets(self, term: Expr) -> list[Fraction]:
+        """What is added to an input by centring, then also to the multiple of it; a constant."""
+        match term:
+            case Num(value):
+                return [Fraction(value)]
+            case Var(name):
+                j = self.places[name]
+                step = -self.features[j].type.frac - self.scaling.shifts[j]
+                return [-self.scaling.offsets[j] * Fraction(2) ** step]
+            case Call(_, (Num(value), inner)) | Call(_, (inner, Num(value))):
+                below = self._offsets(inner)
+                return [*below, Fraction(value) * below[-1]]
+        return []
+
+    @property
+    def uncentred(self) -> _Lowering:
+        """The same, into the same builder, for inputs that are scaled only."""
+        zeros = (0,) * len(self.features)
+        scaling = Scaling(self.scaling.mode, zeros, self.scaling.shifts)
+        other = _Lowering(self.features, scaling, self.working, self.luts)
+        other.builder = self.builder
+        return other
 
     def _product(self, args: Sequence[Expr]) -> int:
         a, b = [self._factor(x.value) if isinstance(x, Num) else self.value(x) for x in args]

@@ -13,6 +13,7 @@ from nacsr.frontends.symbolic.engine.hardware import Hardware
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, evaluate
 from nacsr.frontends.symbolic.shapes import TABLE, shape
+from nacsr.frontends.symbolic.uncentred import is_linear
 from nacsr.luts import LutFunc
 
 Real = NDArray[np.float64]
@@ -20,6 +21,8 @@ Real = NDArray[np.float64]
 MOST_TERMS = 1_200
 """Of a pool: their columns stay in memory."""
 LEAST_SPREAD = 1e-6
+STIFF = 0.02
+"""Added to what a term's columns have of their own: what has nearly none promises nothing."""
 FACTORS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0)
 """Of the second part of a sum inside a table: a shift or a sign, which are free."""
 
@@ -41,24 +44,60 @@ class Pool:
     columns: NDArray[np.float32]
     spans: tuple[slice, ...]
 
-    def gains(self, errors: Real, curvature: Real) -> Real:
+    @property
+    def width(self) -> int:
+        """Most columns of a term."""
+        return max((s.stop - s.start for s in self.spans), default=1)
+
+    def padded(self, rows: Real) -> Real:
+        """Rows that belong to columns, shape (columns, ...), by term: (terms, width, ...); zero
+        where a term has fewer columns.
+        """
+        ghost = np.concatenate([rows, np.zeros((1, *rows.shape[1:]))])
+        at = np.full((len(self.spans), self.width), len(rows))
+        for i, span in enumerate(self.spans):
+            at[i, : span.stop - span.start] = np.arange(span.start, span.stop)
+        found: Real = ghost[at]
+        return found
+
+    def inner(self, columns: NDArray[np.float32]) -> Real:
+        """Mean products with other columns (rows, n) by term, shape (terms, width, n)."""
+        products = self.columns.T @ columns / np.float32(len(columns))
+        return self.padded(products.astype(np.float64))
+
+    def gains(self, errors: Real, noise: Real, left: Real) -> Real:
         """How much each term promises to each output: twice the log-likelihood per row that a
-        Newton step on its columns would win, less Akaike's two units for each of them.
+        Newton step would win, less Akaike's two units for each of its columns.
+
+        Rao's score test of new columns beside fitted ones: what these explain of a column
+        already is taken off its curvature, or what correlates with them would promise nothing.
 
         Args:
             errors: derivatives by the outputs, shape (rows, outputs).
-            curvature: mean second derivatives, shape (outputs,).
+            noise: mean second derivatives, shape (outputs,).
+            left: covariance of every term's columns that the fitted ones do not explain, by
+                output, shape (outputs, terms, width, width).
 
         Returns:
             shape (terms, outputs); not positive where a term promises nothing.
         """
-        rows = len(errors)
-        gradient = self.columns.T @ errors.astype(np.float32) / rows
-        starts = [s.start for s in self.spans]
+        gradient = self.inner(errors.astype(np.float32))
         counts = np.array([s.stop - s.start for s in self.spans])
-        squares = np.add.reduceat(gradient.astype(np.float64) ** 2, starts, axis=0) / curvature
-        promised: Real = squares - 2 * counts[:, None] / rows
+        found = np.empty(gradient.shape[::2])
+        for output, covariance in enumerate(left):
+            g = gradient[:, :, output, None]
+            solved = np.linalg.solve(covariance + STIFF * np.eye(self.width), g)
+            found[:, output] = (g * solved).sum(axis=(1, 2)) / noise[output]
+        promised: Real = found - 2 * counts[:, None] / len(errors)
         return promised
+
+    def unexplained(self, basis: NDArray[np.float32]) -> Real:
+        """Covariance of every term's columns beside an orthonormal basis, shape
+        (terms, width, width).
+        """
+        explained = self.inner(basis)
+        rest: Real = np.eye(self.width) - np.einsum("tin,tjn->tij", explained, explained)
+        return rest
 
 
 class Source:
@@ -68,6 +107,7 @@ class Source:
         columns: values of every variable, each of shape (events,).
         weights: how much each event counts; None: all the same.
         bits: of the address of a fitted table.
+        targets: what tables are for, shape (events, outputs).
     """
 
     def __init__(
@@ -77,8 +117,10 @@ class Source:
         weights: Real | None,
         luts: Mapping[str, LutFunc],
         bits: int,
+        targets: Real | None = None,
     ) -> None:
         self.grammar, self.columns, self.weights = grammar, columns, weights
+        self.targets = targets
         self.luts, self.bits, self.names = luts, bits, tuple(columns)
 
     def pool(self, terms: Iterable[Expr]) -> Pool:
@@ -93,7 +135,13 @@ class Source:
         ends = np.cumsum([0, *(c.shape[1] for c in found.values())]).tolist()
         trees = tuple(self.grammar.tree(term, self.names) for term in found)
         spans = tuple(slice(a, b) for a, b in pairwise(ends))
-        return Pool(tuple(found), trees, np.hstack(list(found.values())), spans)
+        rows = len(next(iter(self.columns.values())))
+        columns = np.hstack([np.empty((rows, 0), np.float32), *found.values()])
+        return Pool(tuple(found), trees, columns, spans)
+
+    def allowed(self, terms: Iterable[Expr]) -> list[Expr]:
+        """Those that keep the limits of one term."""
+        return [t for t in terms if self.grammar.allows(self.grammar.tree(t, self.names))]
 
     def _columns(self, term: Expr) -> Real | None:
         fitted = isinstance(term, Call) and term.op == TABLE
@@ -102,7 +150,7 @@ class Source:
         if not np.isfinite(values).all():
             return None
         if fitted:
-            found = shape(values, self.weights, self.bits)
+            found = shape(values, self.weights, self.bits, targets=self.targets)
             return None if found is None else found.columns(values)
         mean = np.average(values, weights=self.weights)
         spread = float(np.sqrt(np.average((values - mean) ** 2, weights=self.weights)))
@@ -163,25 +211,43 @@ def mutants(
     return list(found)
 
 
+class _Uncentred(Hardware):
+    """Prices where inputs come as they are: a table absorbs their offsets."""
+
+    def _term(self, tree: Tree) -> tuple[float, frozenset[Tree]]:
+        return (0.0, frozenset()) if len(tree) == 1 else super()._term(tree)
+
+
 class Prices:
-    """What a link to each term costs in LUTs, given the parts that are there already."""
+    """What terms cost in LUTs: parts that outputs share, and a link to each output.
+
+    In a sum an adder takes a LUT a bit: what a lone one takes more is taken once a sum.
+    """
 
     def __init__(self, pool: Pool, hardware: Hardware, dsp_luts: float) -> None:
-        self._needs = [hardware.term(tree)[1] for tree in pool.trees]
-        self._area = {
-            part: hardware.part(part)[0] + dsp_luts * hardware.part(part)[1]
-            for needs in self._needs
-            for part in needs
-        }
-        links = (hardware.link(tree) for tree in pool.trees)
-        self._links = np.array([luts + dsp_luts * dsps for luts, dsps in links])
-        self._present: frozenset[Tree] = frozenset()
+        costs = hardware.costs
+        bare = _Uncentred(hardware.grammar, costs, hardware.period)
+        self._area: dict[tuple[str, Tree], float] = {}
+        self._needs: list[frozenset[tuple[str, Tree]]] = []
+        links = []
+        for term, tree in zip(pool.terms, pool.trees, strict=True):
+            table = isinstance(term, Call) and term.op == TABLE
+            free = isinstance(term, Call) and table and is_linear(term.args[0])
+            model, kind = (bare, "bare") if free else (hardware, "")
+            needs = frozenset((kind, part) for part in model.term(tree)[1])
+            for _, part in needs:
+                luts, dsps = model.part(part)
+                self._area[kind, part] = luts + dsp_luts * dsps
+            self._needs.append(needs)
+            entry, adder = ("table", "entry") if table else ("const_mul", "sum")
+            links.append(costs[entry].luts + costs[adder].luts)
+        self.links = np.array(links)
+        self._present: frozenset[tuple[str, Tree]] = frozenset()
 
-    def of_links(self) -> Real:
-        """LUTs, shape (terms,)."""
+    def shared(self) -> Real:
+        """LUTs of each term's parts that are not there yet, shape (terms,)."""
         new = [sum(self._area[p] for p in needs - self._present) for needs in self._needs]
-        total: Real = np.array(new) + self._links
-        return total
+        return np.array(new, dtype=np.float64)
 
     def take(self, term: int) -> None:
         """Have the term in the design."""

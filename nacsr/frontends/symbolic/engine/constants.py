@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nacsr.frontends.symbolic.engine.evaluation import Column, Evaluator, Individual
+from nacsr.frontends.symbolic.engine.evaluation import Evaluator, Individual
+from nacsr.frontends.symbolic.engine.normal import Column
 from nacsr.frontends.symbolic.engine.trees import Tree, snap
 
 STEP = 2.0**-4
@@ -37,25 +38,39 @@ def moved(terms: Sequence[Tree], found: Sequence[Place], steps: Sequence[float])
     return [tuple(t) for t in changed]
 
 
-def refine(evaluator: Evaluator, start: Individual, limit: int = 4) -> Individual | None:
-    """The individual after one step on up to ``limit`` of its inner constants.
+def refine(evaluator: Evaluator, start: Individual) -> Individual | None:
+    """The individual after one step, or None if it is not better; see ``refined``."""
+    return next(iter(refined(evaluator, [start])), None)
 
-    Returns the better of the trials if it is better than ``start``, else None. Each trial
-    and each derivative counts as one evaluation.
+
+def refined(evaluator: Evaluator, starts: Sequence[Individual], limit: int = 4) -> list[Individual]:
+    """The individuals that are better after one step on up to ``limit`` inner constants.
+
+    Each trial and each derivative counts as one evaluation.
     """
+    trials = [(one, terms) for one in starts for terms in _trials(evaluator, one, limit)]
+    made = evaluator.assess_all([terms for _, terms in trials])
+    best: dict[int, Individual] = {}
+    for (start, _), found in zip(trials, made, strict=True):
+        if found is not None and found.loss < best.get(id(start), start).loss:
+            best[id(start)] = found
+    return list(best.values())
+
+
+def _trials(evaluator: Evaluator, start: Individual, limit: int) -> list[list[Tree]]:
+    """The terms after a step, one a damping."""
     found = places(start.terms)[:limit]
     gradient = _gradient(evaluator, start, found)
     if gradient is None:
-        return None
+        return []
     moment = gradient @ evaluator.residual(start)
     normal = (gradient @ gradient.T).astype(np.float64)
     trials = []
     for damping in DAMPING:
         damped = normal + damping * np.diag(np.diag(normal)) + 1e-6 * np.eye(len(normal))
         step = np.clip(np.linalg.solve(damped, moment), -2.0, 2.0)
-        trials.append(evaluator.assess(moved(start.terms, found, step.tolist())))
-    best = min((t for t in trials if t is not None), key=lambda t: t.loss, default=None)
-    return best if best is not None and best.loss < start.loss else None
+        trials.append(moved(start.terms, found, step.tolist()))
+    return trials
 
 
 def _gradient(evaluator: Evaluator, start: Individual, found: Sequence[Place]) -> Column | None:

@@ -11,6 +11,7 @@ float32 holds every such value up to 24 bits; wider ones are only nearly exact h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,29 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.engine.hardware import Hardware
+from nacsr.frontends.symbolic.engine.hardware import CHOICES, Hardware
+from nacsr.frontends.symbolic.engine.normal import Column, Fitted, Term, solve
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.expr import OPERATORS
 from nacsr.frontends.symbolic.shapes import TABLE, shape
 
-Column = NDArray[np.float32]
 Function = Callable[[Column], Column]
 T = TypeVar("T")
 
-RIDGE = 1e-4  # of the terms' unit variance: keeps weights of nearly equal terms small
-PROBE = 64  # rows whose rounded outputs tell individuals apart
+GRAIN = 1e-6
+"""Individuals whose losses and marks agree to this much compute the same."""
 PRODUCTS = frozenset({"mul", "square", "cube"})
 """Operators whose exact results have more fractional bits than their arguments."""
+EXACT = frozenset({"mul", "greater"})
+"""Operators whose constants keep all their digits on the chip, as does a condition."""
+ALL = slice(None)
+LEAST_SPREAD = 1e-3
 CACHE_BYTES = 64 << 20  # of each of the two caches of columns
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Term:
-    """A term's values, centred and of unit variance, and what was taken off."""
-
-    column: Column
-    mean: float
-    spread: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +55,7 @@ class Individual:
     luts: float
     dsps: float
     size: int
-    key: bytes
+    key: tuple[int, int]
 
 
 def size_of(terms: Sequence[Tree]) -> int:
@@ -92,7 +88,8 @@ class Evaluator:
     ) -> None:
         self.grammar, self.hardware, self.precision = grammar, hardware, precision
         self.reach, self.table_bits = precision.max, table_bits
-        self.rows, self.weights = inputs.shape[1], weights
+        self.rows: int = inputs.shape[1]
+        self.weights = weights
         self.mean = float(np.average(target, weights=weights))
         self.variance = float(np.average((target - self.mean) ** 2, weights=weights)) or 1.0
         self._root = None if weights is None else np.sqrt(weights).astype(np.float32)
@@ -101,6 +98,9 @@ class Evaluator:
         )
         self.power = float(np.mean(self.target**2))  # 1, or 0 for a target that is constant
         self.evaluations = 0
+        self._scale, self._made = 2.0**precision.frac, 0
+        probe = np.random.default_rng(0).normal(size=self.rows)
+        self._probe: Column = np.asarray(probe, dtype=np.float32)
         self._apply = {o: row.apply for o, row in OPERATORS.items()} | dict(functions)
         self._cached = max(CACHE_BYTES // (4 * self.rows), 16)
         words = np.clip(np.floor(np.ldexp(inputs, precision.frac)), *_ends(precision))
@@ -127,8 +127,11 @@ class Evaluator:
         if symbol in self.grammar.custom:
             return self.column(self.grammar.inlined(tree))
         arguments: list[Column | float] = []
-        for argument in self.grammar.arguments(tree):
-            part = self._argument(argument, symbol)
+        exact = symbol in EXACT
+        for place, argument in enumerate(self.grammar.arguments(tree)):
+            part = self._argument(argument, exact or (symbol in CHOICES and place == 0))
+            if symbol == "mul" and isinstance(part, float) and abs(part) * self._scale <= 0.5:
+                part = 0.0  # as it is lowered
             if part is None:
                 return None
             arguments.append(part)
@@ -138,13 +141,12 @@ class Evaluator:
         inside = result.max() <= self.reach and result.min() >= -self.reach
         return result if inside else None
 
-    def _argument(self, tree: Tree, above: str) -> Column | float | None:
-        """What an operator reads: a constant lies on the grid unless it is a factor."""
+    def _argument(self, tree: Tree, exact: bool) -> Column | float | None:
+        """What an operator reads: a constant lies on the grid unless all its digits count."""
         value = tree[0] if len(tree) == 1 else None
         if not isinstance(value, float):
             return self.column(tree)
-        frac = self.precision.frac
-        return value if above == "mul" else float(np.ldexp(np.rint(np.ldexp(value, frac)), -frac))
+        return value if exact else round(value * self._scale) / self._scale
 
     def _settled(self, symbol: str, arguments: Sequence[Column | float]) -> Column:
         """An operator's result with no more fractional bits than the precision has."""
@@ -152,9 +154,13 @@ class Evaluator:
         if symbol not in PRODUCTS:
             result = self._apply[symbol](*arguments)
             return result
-        wide = [np.asarray(a, dtype=np.float64) for a in arguments]  # a product has twice the bits
-        exact = np.ldexp(OPERATORS[symbol].apply(*wide), self.precision.frac)
-        result = np.ldexp(np.floor(exact), -self.precision.frac).astype(np.float32)
+        # a product has twice the bits; scaling by a power of two is exact in float64
+        first = np.multiply(arguments[0], 1.0, dtype=np.float64)
+        wide = OPERATORS[symbol].apply(first, *arguments[1:])
+        wide *= self._scale
+        np.floor(wide, out=wide)
+        wide *= 1 / self._scale
+        result = wide.astype(np.float32)
         return result
 
     def _fitted(self, u: Column | float) -> Column | None:
@@ -163,24 +169,36 @@ class Evaluator:
         found = shape(values, self.weights, self.table_bits) if values.ndim else None
         if found is None:
             return None
-        columns = found.columns(values)
-        root = 1.0 if self._root is None else self._root
-        made: Column = (columns @ (columns.T @ (self.target * root)) / self.rows).astype(np.float32)
+        place, root = found.place(values), 1.0 if self._root is None else self._root
+        sums = np.bincount(place, self.target * root, len(found.basis)) / self.rows
+        entries = found.basis @ (found.basis.T @ sums)
+        made: Column = entries.astype(np.float32).take(place)
         return made
 
     def term(self, tree: Tree) -> Term | None:
         """A tree as a term, or None if it is out of range or constant."""
         if tree in self._terms:
             return self._terms[tree]
-        column, term = self.column(tree), None
-        if column is not None:
-            mean = float(np.average(column, weights=self.weights))
-            centred = self._rooted(column - np.float32(mean))
-            spread = float(np.sqrt(np.dot(centred, centred) / self.rows))
-            if spread > 1e-3:
-                centred = centred * np.float32(1 / spread)
-                term = Term(centred, mean, spread)
-        return self._keep(self._terms, tree, term)
+        column = self.column(tree)
+        return self._keep(self._terms, tree, None if column is None else self._term(column))
+
+    def _term(self, column: Column) -> Term | None:
+        mean = self._mean(column)
+        centred = self._rooted(column - np.float32(mean))
+        spread = math.sqrt(float(centred.dot(centred)) / self.rows)
+        if spread <= LEAST_SPREAD:
+            return None
+        centred *= np.float32(1 / spread)
+        moment, mark = (float(centred.dot(c)) / self.rows for c in (self.target, self._probe))
+        self._made += 1
+        return Term(centred, mean, spread, self._made, moment, mark)
+
+    def _mean(self, column: Column) -> float:
+        if self.weights is None:
+            total = float(np.add.reduce(column))
+        else:
+            total = float(column.dot(self.weights))
+        return total / self.rows
 
     def shift(self, tree: Tree, moved: Tree) -> Column | None:
         """How a term changes when it becomes another, in its own units and without the mean."""
@@ -199,42 +217,43 @@ class Evaluator:
         cache[tree] = value
         return value
 
-    def matrix(self, terms: Sequence[Tree]) -> Column | None:
-        """The standardised columns, shape (terms, rows); None if one is not usable."""
-        found = [self.term(t) for t in terms]
-        usable = [t.column for t in found if t is not None]
-        return np.stack(usable) if usable and len(usable) == len(found) else None
-
-    def residual(self, individual: Individual) -> Column:
+    def residual(self, individual: Individual, rows: slice = ALL) -> Column:
         """Standardised target minus prediction, shape (rows,)."""
-        columns = self.matrix(individual.terms)
-        if columns is None:  # it was evaluated on these rows before
-            return self.target
-        prediction: Column = individual.weights.astype(np.float32) @ columns
-        rest: Column = self.target - prediction
+        rest = self.target[rows].copy()
+        for tree, weight in zip(individual.terms, individual.weights.tolist(), strict=True):
+            term = self.term(tree)
+            if term is not None:  # it was when the individual was made, on these rows
+                rest -= np.float32(weight) * term.column[rows]
         return rest
-
-    def fit(self, columns: Column) -> tuple[NDArray[np.float64], float]:
-        """Least-squares weights of standardised columns and the loss they leave."""
-        gram = (columns @ columns.T).astype(np.float64) / self.rows
-        moment = (columns @ self.target).astype(np.float64) / self.rows
-        weights: NDArray[np.float64] = np.linalg.solve(gram + RIDGE * np.eye(len(gram)), moment)
-        return weights, float(self.power - 2 * weights @ moment + weights @ gram @ weights)
 
     def assess(self, terms: Sequence[Tree]) -> Individual | None:
         """Fit and cost a set of terms; None if one is not usable. Counts as one evaluation."""
-        self.evaluations += 1
-        terms = tuple(dict.fromkeys(terms))
-        columns = self.matrix(terms)
-        if columns is None:
-            return None
-        weights, loss = self.fit(columns)
-        area = self.hardware.total(terms)
-        outputs = weights @ columns[:, :PROBE]
-        key = np.round(outputs * 1e3).astype(np.int32).tobytes()
-        return Individual(
-            terms, weights, loss, area.cycles, area.luts, area.dsps, size_of(terms), key
-        )
+        return self.assess_all([terms])[0]
+
+    def assess_all(self, candidates: Sequence[Sequence[Tree]]) -> list[Individual | None]:
+        """Fit and cost sets of terms, each counted as one evaluation."""
+        self.evaluations += len(candidates)
+        distinct = [tuple(dict.fromkeys(terms)) for terms in candidates]
+        usable = {n: found for n, t in enumerate(distinct) if (found := self._all(t))}
+        fits = zip(usable, solve(list(usable.values()), self.power), strict=True)
+        made = {n: self._priced(distinct[n], fitted) for n, fitted in fits}
+        return [made.get(n) for n in range(len(candidates))]
+
+    def _all(self, trees: Sequence[Tree]) -> list[Term] | None:
+        """The terms, or None if one is not usable."""
+        found = []
+        for tree in trees:
+            term = self.term(tree)
+            if term is None:
+                return None
+            found.append(term)
+        return found
+
+    def _priced(self, terms: tuple[Tree, ...], fit: Fitted) -> Individual:
+        area, size = self.hardware.total(terms), size_of(terms)
+        key = round(fit.loss / GRAIN), round(fit.mark / GRAIN)
+        cost = area.cycles, area.luts, area.dsps
+        return Individual(terms, fit.weights, fit.loss, *cost, size, key)
 
     def affine(self, individual: Individual) -> tuple[list[float], float]:
         """Weight of every term and the offset, in the units of the inputs and the target."""

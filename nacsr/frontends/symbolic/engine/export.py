@@ -30,7 +30,8 @@ class Export:
         self, evaluator: Evaluator, sample: Sample, luts: Mapping[str, LutFunc], config: Config
     ) -> None:
         self.evaluator, self.sample, self.luts = evaluator, sample, luts
-        self.grids = Grids(config.precision.lsb, config.table_bits, config.precision.frac)
+        self.grids = Grids(config.precision.lsb, config.table_bits)
+        self.frac = config.precision.frac
         self.columns = dict(zip(sample.names, sample.z.T, strict=True))
         self.goal = Goal(sample.y[:, None], sample.weights, regression=True)
 
@@ -40,9 +41,10 @@ class Export:
         whole = self._sum(i)
         loss, tables = i.loss * self.evaluator.variance, dict[str, LutFunc]()
         if any(t[-1] == TABLE for t in i.terms):
-            fitted, tables = calibrate(
+            found = calibrate(
                 {"y": whole}, self.columns, self.goal, self.luts, self.grids, snap=False
             )
+            fitted, tables = found.rounded(self.frac)
             whole = fitted["y"]
             values = evaluate(whole, self.columns, {**self.luts, **tables})
             errors = (values - self.sample.y) ** 2

@@ -34,6 +34,20 @@ class Area:
     dsps: float
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A term of a sum: when its product with a weight is ready (ns), its distinct subtrees, the
+    area of these, and of its weight and its addition.
+    """
+
+    ready: float
+    parts: frozenset[Tree]
+    luts: float
+    dsps: float
+    link_luts: float
+    link_dsps: float
+
+
 def chain(ready: float, delay: float, period: float) -> float:
     """When a result is there whose inputs are ready at ``ready`` (all in ns).
 
@@ -65,6 +79,8 @@ class Hardware:
         self.grammar, self.costs, self.period = grammar, costs, period
         self._terms: dict[Tree, tuple[float, frozenset[Tree]]] = {}
         self._parts: dict[Tree, tuple[float, float]] = {}
+        self._rows: dict[Tree, Row] = {}
+        self._ends: dict[tuple[float, ...], int] = {}  # cycles, by when operands are there
 
     def term(self, tree: Tree) -> tuple[float, frozenset[Tree]]:
         """When a term is ready (ns) and the distinct subtrees that it needs."""
@@ -124,17 +140,35 @@ class Hardware:
         """LUTs and DSPs of the root of a subtree that ``term`` named."""
         return self._parts[tree]
 
+    def _row(self, tree: Tree) -> Row:
+        known = self._rows.get(tree)
+        if known is None:
+            parts = self.term(tree)[1]
+            areas = [self._parts[p] for p in parts]
+            luts, dsps = sum(a[0] for a in areas), sum(a[1] for a in areas)
+            known = self._rows[tree] = Row(self.weighted(tree), parts, luts, dsps, *self.link(tree))
+        return known
+
     def cycles(self, terms: Sequence[Tree]) -> int:
         """Clock cycles of ``weight * term + ... + offset``, added in order of readiness."""
-        ready = [0.0, *(self.weighted(t) for t in terms)]
-        end = _sum_ready(ready, self.costs["add"].delay_ns, self.period)
-        return max(1, math.ceil(end / self.period - 1e-9))
+        ready = (0.0, *sorted([self._row(t).ready for t in terms]))
+        known = self._ends.get(ready)
+        if known is None:
+            end = _sum_ready(list(ready), self.costs["add"].delay_ns, self.period)
+            known = self._ends[ready] = max(1, math.ceil(end / self.period - 1e-9))
+        return known
 
     def total(self, terms: Sequence[Tree]) -> Area:
         """Cost of ``weight * term + ... + offset``."""
-        parts = [self._parts[p] for p in frozenset[Tree]().union(*(self.term(t)[1] for t in terms))]
-        parts += [self.link(t) for t in terms]
-        return Area(self.cycles(terms), sum(p[0] for p in parts), sum(p[1] for p in parts))
+        rows, cycles = [self._row(t) for t in terms], self.cycles(terms)
+        luts, dsps = sum([r.link_luts for r in rows]), sum([r.link_dsps for r in rows])
+        parts = frozenset[Tree]().union(*[r.parts for r in rows])
+        if len(parts) == sum([len(r.parts) for r in rows]):  # nothing is shared
+            luts, dsps = luts + sum([r.luts for r in rows]), dsps + sum([r.dsps for r in rows])
+        else:
+            areas = [self._parts[p] for p in parts]
+            luts, dsps = luts + sum([a[0] for a in areas]), dsps + sum([a[1] for a in areas])
+        return Area(cycles, luts, dsps)
 
 
 def _sum_ready(ready: list[float], delay: float, period: float) -> float:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from nacsr.errors import DataError
 from nacsr.frontends.symbolic.calibrate import terms
-from nacsr.frontends.symbolic.engine.constants import places, refine
+from nacsr.frontends.symbolic.engine.constants import places, refined
 from nacsr.frontends.symbolic.engine.evaluation import Evaluator, Individual
 from nacsr.frontends.symbolic.engine.export import Export
 from nacsr.frontends.symbolic.engine.hardware import Hardware, OperatorCost
 from nacsr.frontends.symbolic.engine.selection import ranks, survivors
 from nacsr.frontends.symbolic.engine.tables import on_float32
-from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
+from nacsr.frontends.symbolic.engine.trees import Grammar, Tree, below
 from nacsr.frontends.symbolic.engine.variation import Library, Variation
 from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Var, walk
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
@@ -24,6 +24,10 @@ from nacsr.luts import LutFunc
 
 ARGUMENTS = ("a", "b", "c")
 """Names of the arguments of the user's operators."""
+ACCURATE = 0.8  # share of parents that are the most accurate of some
+AMONG = 8
+MEMORY = 20_000  # candidates that are not tried twice
+PATIENCE = 20  # generations without a new candidate that end a search
 REFINE = 0.1  # share of children with inner constants that get a Levenberg-Marquardt step
 
 
@@ -53,7 +57,7 @@ def search(
     guesses = [_split(g, grammar, sample.names) for g in config.guesses]
     front = _evolve(evaluator(sample.take(rows)), config, guesses, rng)
     full = evaluator(sample)
-    rescored = [full.assess(i.terms) for i in front]
+    rescored = full.assess_all([i.terms for i in front])
     legal = _front([i for i in rescored if i is not None], config)
     export = Export(full, sample, luts, config)
     return [export.scored(i) for i in legal]
@@ -104,25 +108,44 @@ def _evolve(
         msg = "no input varies over the training rows; check the data and its words"
         raise DataError(msg)
     vary = Variation(evaluator, library, config.max_size, rng)
-    pool: list[Individual | None] = [evaluator.assess(vary.trim(g)) for g in guesses if g]
-    pool += [evaluator.assess([t]) for t in library.trees if len(t) == 1]  # the cheapest
+    first = [vary.trim(g) for g in guesses if g]
+    first += [[t] for t in library.trees if len(t) == 1]  # the cheapest
+    pool = evaluator.assess_all(first)
     for _ in range(config.population):  # a path may be empty
         if not pool or (
             len(pool) < config.population and evaluator.evaluations < config.evaluations
         ):
-            pool += [evaluator.assess(terms) for terms in vary.greedy()]
+            pool += vary.greedy()
     population = _select(pool, config)
-    while evaluator.evaluations < config.evaluations:
-        children: list[Individual | None] = []
-        for _ in range(config.population):
-            child = evaluator.assess(
-                vary.child(_tournament(population, rng), _tournament(population, rng))
-            )
-            if child is not None and places(child.terms) and rng.random() < REFINE:
-                children.append(refine(evaluator, child))
-            children.append(child)
-        population = _select([*population, *children], config)
+    seen, idle = Seen(), 0
+    while evaluator.evaluations < config.evaluations and idle < PATIENCE:
+        drawn = (
+            vary.child(_parent(population, config, rng), _parent(population, config, rng))
+            for _ in range(config.population)
+        )
+        candidates = [terms for terms in drawn if seen.adds(terms)]
+        idle = 0 if candidates else idle + 1
+        made = [c for c in evaluator.assess_all(candidates) if c is not None]
+        tuned = [c for c in made if places(c.terms) and rng.random() < REFINE]
+        population = _select([*population, *refined(evaluator, tuned), *made], config)
     return _front(population, config)
+
+
+class Seen:
+    """The last candidates: what they are worth is known."""
+
+    def __init__(self) -> None:
+        self._sets: dict[frozenset[Tree], None] = {}
+
+    def adds(self, terms: Sequence[Tree]) -> bool:
+        """Whether this set of terms is new; it is not from now on."""
+        one = frozenset(terms)
+        if one in self._sets:
+            return False
+        if len(self._sets) >= MEMORY:
+            del self._sets[next(iter(self._sets))]
+        self._sets[one] = None
+        return True
 
 
 def _objectives(individuals: Iterable[Individual], config: Config) -> NDArray[np.float64]:
@@ -140,7 +163,7 @@ def _complexity(individual: Individual, config: Config) -> float:
 
 def _select(pool: Sequence[Individual | None], config: Config) -> list[Individual]:
     """The survivors, best first; of individuals with equal outputs only the cheapest."""
-    distinct: dict[bytes, Individual] = {}
+    distinct: dict[tuple[int, int], Individual] = {}
     for one in pool:
         if one is None or not _legal(one, config):
             continue
@@ -159,9 +182,28 @@ def _legal(one: Individual, config: Config) -> bool:
     return within and one.luts <= config.max_luts and one.dsps <= config.max_dsps
 
 
-def _tournament(population: Sequence[Individual], rng: np.random.Generator) -> Individual:
-    """The better of two; the population is in order of fitness."""
-    return population[int(rng.integers(len(population), size=2).min())]
+def _parent(
+    population: Sequence[Individual], config: Config, rng: np.random.Generator
+) -> Individual:
+    """Most often the most accurate of some that cost no more than a random one; else the better
+    of two.
+
+    Most of a population is on the front, where fitness is distance from the neighbours: that
+    alone would hardly ask for accuracy. Limits that are drawn ask for it at every cost.
+    """
+    if rng.random() > ACCURATE:  # the population is in order of fitness
+        return population[min(below(rng, len(population)), below(rng, len(population)))]
+    limit, *some = [population[below(rng, len(population))] for _ in range(AMONG + 1)]
+    most = _cost(limit, config)
+    return min([limit, *(i for i in some if _cost(i, config) <= most)], key=_loss)
+
+
+def _cost(one: Individual, config: Config) -> float:
+    return _complexity(one, config) if config.complexities else one.cycles
+
+
+def _loss(one: Individual) -> float:
+    return one.loss
 
 
 def _front(population: Sequence[Individual], config: Config) -> list[Individual]:

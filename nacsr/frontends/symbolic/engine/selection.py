@@ -14,17 +14,16 @@ def ranks(objectives: Matrix, stop: int | None = None) -> NDArray[np.int64]:
     With ``stop``, fronts beyond the first ``stop`` rows are left at one high rank.
     """
     n = len(objectives)
-    no_worse, better = np.ones((n, n), bool), np.zeros((n, n), bool)
+    no_worse = np.ones((n, n), bool)
     for column in objectives.T:
         no_worse &= column[:, None] <= column
-        better |= column[:, None] < column
-    dominates = no_worse & better
-    dominators = dominates.sum(0)
+    dominates = no_worse & ~no_worse.T
+    dominators = np.count_nonzero(dominates, axis=0)
     rank, current, done = np.full(n, n, dtype=np.int64), 0, 0
     while done < (n if stop is None else min(stop, n)):
         front = np.flatnonzero(dominators == 0)
         rank[front] = current
-        dominators -= dominates[front].sum(0)
+        dominators -= np.count_nonzero(dominates[front], axis=0)
         dominators[front] = -1
         current, done = current + 1, done + len(front)
     return rank

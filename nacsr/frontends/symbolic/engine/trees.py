@@ -24,6 +24,10 @@ GRID = 2.0**-6
 """Inner constants are multiples of this: exact at any sensible precision, and short to print."""
 
 
+WIDTHS = (-1.0, 3.5)
+"""Logarithms of the factors of random waves: inputs have unit variance."""
+
+
 def variable(j: int) -> str:
     """The symbol of input ``j``."""
     return f"${j}"
@@ -32,6 +36,11 @@ def variable(j: int) -> str:
 def snap(value: float) -> float:
     """A nearby inner constant of two signed digits that is not zero: a cheap factor."""
     return two_digits(value, GRID) or GRID
+
+
+def below(rng: np.random.Generator, count: int) -> int:
+    """A random number of 0 ... count - 1; ``integers`` takes several times as long for one."""
+    return int(rng.random() * count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,8 @@ class Grammar:
         custom: the user's operators: number of arguments, and what they stand for with ``$0``,
             ``$1``, ... for these.
         arity: arguments of every symbol that takes any.
+        rules: ``nesting``, or what stands for none.
+        bound: the symbols that these speak of.
     """
 
     inputs: int
@@ -62,6 +73,7 @@ class Grammar:
     custom: Mapping[str, tuple[int, Tree]] = field(default_factory=dict)
     arity: Mapping[Symbol, int] = field(init=False)
     rules: Mapping[str, Mapping[str, int]] = field(init=False)
+    bound: frozenset[Symbol] = field(init=False)
 
     def __post_init__(self) -> None:
         arity: dict[Symbol, int] = {o: OPERATORS[o].arity for o in OPERATORS}
@@ -69,7 +81,10 @@ class Grammar:
         arity.update({name: n for name, (n, _) in self.custom.items()})
         never = {f: dict.fromkeys(self.functions, 0) for f in self.functions}
         object.__setattr__(self, "arity", arity)
-        object.__setattr__(self, "rules", never if self.nesting is None else self.nesting)
+        rules = never if self.nesting is None else self.nesting
+        object.__setattr__(self, "rules", rules)
+        bound = frozenset(rules).union(*rules.values())
+        object.__setattr__(self, "bound", bound)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -98,24 +113,37 @@ class Grammar:
         body = tree[:-1] if tree and tree[-1] == TABLE and self.tables else tree
         if not body or len(body) > self.max_size or TABLE in body:
             return False
-        stack: list[tuple[int, Counter[Symbol], bool]] = []  # depth, symbols below, is constant
+        stack: list[int] = []  # levels; -1 for a constant
         for symbol in body:
             arity = self.arity.get(symbol, 0)
             if arity == 0:
-                stack.append((1, Counter(), isinstance(symbol, float)))
+                stack.append(-1 if isinstance(symbol, float) else 1)
                 continue
-            nodes = stack[-arity:]
-            del stack[-arity:]
-            depth, below = 1 + max(n[0] for n in nodes), Counter[Symbol]()
-            for _, counts, _ in nodes:
-                below |= counts
-            limits = self.rules.get(str(symbol), {})
-            nested = any(below[inner] > most for inner, most in limits.items())
-            if depth > self.max_depth or nested or all(n[2] for n in nodes):
+            deepest = max(stack[-arity:])
+            if not 0 < deepest < self.max_depth:
                 return False
-            below[symbol] += 1
-            stack.append((depth, below, False))
-        return len(stack) == 1 and not stack[0][2]
+            del stack[-arity:]
+            stack.append(deepest + 1)
+        return len(stack) == 1 and stack[0] > 0 and self._nests(body)
+
+    def _nests(self, body: Tree) -> bool:
+        """Whether no symbol is below another more often than the rules say."""
+        rules = self.rules
+        if sum([symbol in self.bound for symbol in body]) < 2:
+            return True
+        stack: list[Counter[Symbol]] = []  # most on a path
+        for symbol in body:
+            arity = self.arity.get(symbol, 0)
+            below = Counter[Symbol]()
+            for counts in stack[len(stack) - arity :]:
+                below |= counts
+            if any(below[inner] > most for inner, most in rules.get(str(symbol), {}).items()):
+                return False
+            del stack[len(stack) - arity :]
+            if arity:
+                below[symbol] += 1
+            stack.append(below)
+        return True
 
     def inlined(self, tree: Tree) -> Tree:
         """A tree whose root is the user's operator, with what that stands for."""
@@ -128,14 +156,14 @@ class Grammar:
         """A random input, or sometimes a constant."""
         if rng.random() < 0.15:
             return (snap(rng.normal()),)
-        return (variable(int(rng.integers(self.inputs))),)
+        return (variable(below(rng, self.inputs)),)
 
     def grow(self, rng: np.random.Generator, depth: int) -> Tree:
         """A random tree of at most ``depth`` levels; it may break a limit, see ``allows``."""
         symbols = self.symbols
         if depth <= 1 or not symbols or rng.random() < 0.25:
             return self.leaf(rng)
-        symbol = symbols[int(rng.integers(len(symbols)))]
+        symbol = symbols[below(rng, len(symbols))]
         tree: Tree = ()
         for _ in range(self.arity[symbol]):
             tree += self.grow(rng, depth - 1)
@@ -166,6 +194,22 @@ class Grammar:
                 if binary in self.operators:
                     trees += [(a, b, binary, TABLE) for a, b in pairs]
         return trees
+
+    def waves(self, rng: np.random.Generator, count: int) -> list[Tree]:
+        """Functions of an input times a random factor plus a random shift, ``count`` for each
+        input and function: bumps and steps of many widths, as in random features (Rahimi and
+        Recht, NIPS 2007).
+        """
+        if not {"mul", "add"} <= set(self.operators):
+            return []
+        found: dict[Tree, None] = {}
+        for f in self.functions:
+            for j in range(self.inputs):
+                for _ in range(count):
+                    factor, shift = 2.0 ** rng.uniform(*WIDTHS), rng.normal()
+                    tree = (variable(j), snap(factor), "mul", snap(shift), "add", f)
+                    found[tree] = None
+        return [tree for tree in found if self.allows(tree)]
 
     def tree(self, expr: Expr, names: Sequence[str]) -> Tree:
         """The inverse of ``expression``."""

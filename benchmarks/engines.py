@@ -1,0 +1,290 @@
+"""The embedded engine against Operon, and hardware against size as what a search minimises.
+
+    python benchmarks/engines.py [--quick] [--part operon|objectives] [--seed 1 2 3]
+
+Operon: jets (five one-against-the-rest regressions), MAGIC (gamma against hadron) and the mass of
+CMS muon pairs, at most c nodes a formula (of ours, after conversion), the same rows, operators,
+functions and number of evaluations. Operon's evaluations are of residuals and of Jacobians; those
+of the embedded engine are sums fitted, terms of its library and derivatives. The CPU time is that
+of the search; what it takes Operon's process to start and to import is not counted. A
+third column has fitted tables as well, which Operon cannot have.
+
+Objectives: jets, searched on (loss, cycles, area) or on (loss, size); of either front the best
+formula a class within a budget of cycles.
+
+All scores are of held-out events, with the tables of the chip. Jets: accuracy after the weights
+of the terms of all five formulas are fitted together (multinomial logistic regression, as for a
+design), and the mean R2 of the five before. Medians over seeds, each a split of its own; the
+range over seeds in brackets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from statistics import median
+
+import numpy as np
+from engines_data import Case, Score, case, judged
+
+from nacsr.cost.schedule import period_ns
+from nacsr.frontends.symbolic.complexities import complexities
+from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
+from nacsr.frontends.symbolic.engines import ENGINES
+from nacsr.frontends.symbolic.request import Config, Sample, Scored
+from nacsr.frontends.symbolic.operon_worker import __name__ as WORKER
+
+CASES = ("jets", "magic", "dimuon")
+CAPS = (20, 40, 80)
+BUDGETS = (4, 6, 8, 10)
+OPERATORS = ("add", "sub", "mul")
+FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "jets": ("sin",),
+    "magic": ("sin", "log_abs"),
+    "dimuon": ("cos", "cosh", "sqrt_abs"),
+}
+NO_LIMIT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search for one output."""
+
+    case: str
+    output: str
+    seed: int
+    kind: str
+    """A key of ``KINDS``."""
+    cap: int
+    evaluations: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An engine, and what it may use or minimises."""
+
+    engine: str
+    tables: bool = False
+    size_only: bool = False
+    longer: bool = False
+    """As many of Operon's own nodes as the others may have of ours."""
+
+
+KINDS: Mapping[str, Kind] = {
+    "operon": Kind("operon"),
+    "operon, longer": Kind("operon", longer=True),
+    "embedded": Kind("embedded"),
+    "embedded+tables": Kind("embedded", tables=True),
+    "cycles and area": Kind("embedded"),
+    "size only": Kind("embedded", size_only=True),
+}
+
+
+def run(search: Search) -> tuple[list[Scored], float]:
+    """The front of a search, and its CPU time in seconds."""
+    data, kind = case(search.case, search.seed), KINDS[search.kind]
+    problem, functions = data.problem, FUNCTIONS[search.case]
+    config = Config(
+        evaluations=search.evaluations,
+        rows=search.rows,
+        operators=OPERATORS,
+        functions=functions,
+        precision=problem.precision,
+        period_ns=period_ns(problem.clock_mhz),
+        dsp_luts=dsp_luts(problem),
+        max_size=2 * search.cap + 5 if kind.longer else search.cap,
+        max_cycles=NO_LIMIT,
+        tables=kind.tables,
+    )
+    if kind.size_only:
+        clock, target = problem.clock_mhz, problem.target
+        ones = complexities("ones", OPERATORS, functions, config.precision, clock, target)
+        config = replace(config, complexities=ones)
+    costs = search_costs(problem, config.precision, config.table_bits)
+    sample = Sample(data.train, data.targets[search.output], problem.names)
+    who = resource.RUSAGE_CHILDREN if kind.engine == "operon" else resource.RUSAGE_SELF
+    before = cpu_s(who)
+    front = ENGINES[kind.engine](sample, config, costs, problem.luts, search.seed)
+    spent = cpu_s(who) - before
+    return front, spent - (start_s() if kind.engine == "operon" else 0.0)
+
+
+def cpu_s(who: int) -> float:
+    """CPU seconds of this process, or of its children that have ended."""
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
+@cache
+def start_s() -> float:
+    """CPU seconds that Operon's process takes to start and import."""
+    before = cpu_s(resource.RUSAGE_CHILDREN)
+    code = f"import numpy, pyoperon, {WORKER}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return cpu_s(resource.RUSAGE_CHILDREN) - before
+
+
+def one_thread() -> None:
+    """In a worker: linear algebra stays on its core, and so CPU times compare."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is kept of the searches of one engine for all outputs of a case."""
+
+    score: Score
+    cpu_s: float
+    nodes: float
+
+
+def best(front: Sequence[Scored], cycles: float) -> Scored | None:
+    """The most accurate formula within a number of cycles; fronts are by falling loss."""
+    fit = [one for one in front if one.cycles <= cycles]
+    return fit[-1] if fit else None
+
+
+class Runs:
+    """Every search of a benchmark, run by a pool of processes."""
+
+    def __init__(self, searches: Sequence[Search]) -> None:
+        workers = os.cpu_count() or 1
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=one_thread) as pool:
+            found = pool.map(run, searches)
+            self.found = dict(zip(searches, found, strict=True))
+
+    def outcome(self, data: Case, like: Search, cycles: float = np.inf) -> Outcome | None:
+        """The formulas of all outputs together; None if one has none within the cycles."""
+        each = [self.found[replace(like, output=o)] for o in data.targets]
+        chosen = [best(front, cycles) for front, _ in each]
+        if None in chosen:
+            return None
+        formulas = dict(zip(data.targets, chosen, strict=True))
+        nodes = float(np.mean([one.size for one in chosen]))
+        return Outcome(judged(data, formulas), sum(cpu for _, cpu in each), nodes)
+
+
+def searches(
+    cases: Sequence[str],
+    seeds: Sequence[int],
+    kinds: Sequence[str],
+    caps: Sequence[int],
+    evaluations: int,
+    rows: int,
+) -> list[Search]:
+    """One search an output."""
+    return [
+        Search(name, output, seed, kind, cap, evaluations, rows)
+        for name in cases
+        for cap in caps
+        for seed in seeds
+        for kind in kinds
+        for output in case(name, seed).targets
+    ]
+
+
+Results = dict[tuple[str, int, str], list[Outcome]]
+
+
+def gathered(runs: Runs, cycles: float = np.inf) -> Results:
+    """Outcomes of every case, cap and kind, one a seed."""
+    found: Results = {}
+    for one in runs.found:
+        data = case(one.case, one.seed)
+        if one.output == next(iter(data.targets)):
+            made = runs.outcome(data, one, cycles)
+            if made is not None:
+                found.setdefault((one.case, one.cap, one.kind), []).append(made)
+    return found
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The median and the range."""
+    return f"{median(values):.{digits}f} [{min(values):.{digits}f} {max(values):.{digits}f}]"
+
+
+NAMES: Mapping[str, tuple[str, str]] = {
+    "jets": ("accuracy", "mean R2"),
+    "magic": ("AUC", "R2"),
+    "dimuon": ("R2", "median relative error"),
+}
+
+
+def compared(asked: argparse.Namespace) -> None:
+    """The embedded engine and Operon."""
+    kinds = ("operon", "operon, longer", "embedded", "embedded+tables")
+    plan = searches(CASES, asked.seed, kinds, asked.caps, asked.evaluations, asked.rows)
+    results = gathered(Runs(plan))
+    print(f"\nAgainst Operon: {asked.evaluations:,} evaluations a search on {asked.rows:,} rows")
+    print(
+        f"operators {', '.join(OPERATORS)}; functions "
+        + "; ".join(f"{c}: {', '.join(f)}" for c, f in FUNCTIONS.items())
+    )
+    for name in CASES:
+        first, second = NAMES[name]
+        print(f"\n{name:7} c   engine           {first:24} {second:24} nodes  CPU s   of Operon's")
+        for cap in asked.caps:
+            for kind in kinds:
+                rows, reference = results[name, cap, kind], results[name, cap, "operon"]
+                share = median(a.cpu_s / b.cpu_s for a, b in zip(rows, reference, strict=True))
+                print(
+                    f"{'':7} {cap:<3} {kind:16} {spread([r.score.main for r in rows], 4):24} "
+                    f"{spread([r.score.second for r in rows], 4):24} "
+                    f"{median(r.nodes for r in rows):5.1f} {median(r.cpu_s for r in rows):6.2f} "
+                    f"{share:6.2f} x"
+                )
+
+
+def objectives(asked: argparse.Namespace) -> None:
+    """Cycles and area, or size."""
+    kinds = ("size only", "cycles and area")
+    plan = searches(("jets",), asked.seed, kinds, (60,), asked.evaluations, asked.rows)
+    runs = Runs(plan)
+    print(f"\nWhat is minimised beside the loss: jets, {asked.evaluations:,} evaluations a class")
+    print("cycles  second objective   accuracy                 mean R2")
+    for cycles in BUDGETS:
+        results = gathered(runs, cycles)
+        for kind in kinds:
+            rows = results.get(("jets", 60, kind), [])
+            if len(rows) < len(asked.seed):
+                print(f"{cycles:6}  {kind:18} nothing fits for {len(asked.seed) - len(rows)} seeds")
+                continue
+            main, second = ([getattr(r.score, k) for r in rows] for k in ("main", "second"))
+            print(f"{cycles:6}  {kind:18} {spread(main, 4):24} {spread(second, 4)}")
+
+
+PARTS = {"operon": compared, "objectives": objectives}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one seed, a quarter of everything")
+    parser.add_argument("--part", choices=[*PARTS], nargs="+", default=[*PARTS])
+    parser.add_argument("--seed", type=int, nargs="+")
+    parser.add_argument("--caps", type=int, nargs="+", default=list(CAPS))
+    parser.add_argument("--evaluations", type=int)
+    parser.add_argument("--rows", type=int, default=10_000)
+    asked = parser.parse_args()
+    asked.seed = asked.seed or ([1] if asked.quick else [1, 2, 3])
+    asked.evaluations = asked.evaluations or (5_000 if asked.quick else 20_000)
+    for part in asked.part:
+        started = time.perf_counter()
+        PARTS[part](asked)
+        print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
