@@ -26,7 +26,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -40,8 +40,8 @@ from nacsr.cost.schedule import period_ns
 from nacsr.frontends.symbolic.complexities import complexities
 from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
 from nacsr.frontends.symbolic.engines import ENGINES
+from nacsr.frontends.symbolic.operon import WORKER
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
-from nacsr.frontends.symbolic.operon_worker import __name__ as WORKER
 
 CASES = ("jets", "magic", "dimuon")
 CAPS = (20, 40, 80)
@@ -229,13 +229,11 @@ def compared(asked: argparse.Namespace) -> None:
     plan = searches(CASES, asked.seed, kinds, asked.caps, asked.evaluations, asked.rows)
     results = gathered(Runs(plan))
     print(f"\nAgainst Operon: {asked.evaluations:,} evaluations a search on {asked.rows:,} rows")
-    print(
-        f"operators {', '.join(OPERATORS)}; functions "
-        + "; ".join(f"{c}: {', '.join(f)}" for c, f in FUNCTIONS.items())
-    )
+    print(f"operators: {', '.join(OPERATORS)}")
     for name in CASES:
         first, second = NAMES[name]
-        print(f"\n{name:7} c   engine           {first:24} {second:24} nodes  CPU s   of Operon's")
+        print(f"\nfunctions: {', '.join(FUNCTIONS[name])}")
+        print(f"{name:7} c   engine           {first:24} {second:24} nodes  CPU s   of Operon's")
         for cap in asked.caps:
             for kind in kinds:
                 rows, reference = results[name, cap, kind], results[name, cap, "operon"]

@@ -93,9 +93,8 @@ class Evaluator:
         self.mean = float(np.average(target, weights=weights))
         self.variance = float(np.average((target - self.mean) ** 2, weights=weights)) or 1.0
         self._root = None if weights is None else np.sqrt(weights).astype(np.float32)
-        self.target: Column = self._rooted(
-            ((target - self.mean) / np.sqrt(self.variance)).astype(np.float32)
-        )
+        plain = (target - self.mean) / np.sqrt(self.variance)
+        self._plain, self.target = plain[:, None], self._rooted(plain.astype(np.float32))
         self.power = float(np.mean(self.target**2))  # 1, or 0 for a target that is constant
         self.evaluations = 0
         self._scale, self._made = 2.0**precision.frac, 0
@@ -166,7 +165,9 @@ class Evaluator:
     def _fitted(self, u: Column | float) -> Column | None:
         """The best shape of a table for the target alone; the others fit in later."""
         values = np.asarray(u, dtype=np.float64)
-        found = shape(values, self.weights, self.table_bits) if values.ndim else None
+        if not values.ndim:
+            return None
+        found = shape(values, self.weights, self.table_bits, targets=self._plain)
         if found is None:
             return None
         place, root = found.place(values), 1.0 if self._root is None else self._root
