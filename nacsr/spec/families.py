@@ -21,9 +21,10 @@ class ExpressionSpec(Section):
         engine: ``embedded``, ``pysr``, ``operon``, or ``hof``, which reads finished PySR runs.
         operators: ``greater(a, b)`` is 1 or 0, ``cond(a, b)`` is b where a > 0 and else 0,
             ``select(a, b, c)`` is b where a > 0 and else c.
-        functions: names in ``lut_funcs``, of ``lut_folder``, or of ``custom``.
+        functions: names in ``lut_funcs`` or of ``lut_folder``.
         custom: operators of the user's own by name, as formulas of ``a``, ``b`` and ``c``.
-        lut_folder: a folder with the user's own LUT functions.
+        lut_folder: a folder with the user's own LUT functions, from where the command is run, as
+            ``target`` and ``halls`` are.
         lut: makes the functions anew within a ``max_error`` or a number of ``entries``, for all
             of them or by name.
         tables: whether a term may be a fitted table of one input or subexpression.

@@ -31,7 +31,7 @@ CORE = (0.005, 0.995)
 """Quantiles that a grid resolves; what lies beyond saturates to its ends."""
 LEAST_SPREAD = 1e-6
 FINER = 3
-STARTS = (0.0, 0.25, 0.5, 1.0)
+STARTS = (0.0, 0.4, 1.0)
 """Grids that are tried: finer by powers of two, and which part of the bulk these cover."""
 MORE = 1.005
 """How much more a finer grid must explain."""
@@ -109,13 +109,17 @@ def best_grid(
     u: Real, weights: Real | None, bits: int, targets: Real | None
 ) -> tuple[Fixed, float] | None:
     """The grid whose steps explain most of the targets; the first one if there are none."""
-    best, told = None, 0.0
-    for domain, start in grids(u, bits):
-        if targets is None:
-            return domain, start
-        place = domain.quantize(u - start) - domain.min_raw
+    found = list(grids(u, bits))
+    if targets is None or len(found) < 2:
+        return found[0] if found else None
+    finest = max(domain.frac for domain, _ in found)
+    words = np.floor(np.ldexp(u, finest)).astype(np.int64)
+    best, told = found[0], 0.0
+    for domain, start in found:
+        first = domain.min_raw + math.floor(math.ldexp(start, domain.frac))
+        place = np.clip((words >> (finest - domain.frac)) - first, 0, (1 << bits) - 1)
         explained = _explained(place, weights, 1 << bits, targets)
-        if best is None or explained > told * MORE:
+        if explained > told * MORE:
             best, told = (domain, start), explained
     return best
 
