@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from nacsr.errors import FixedError, GraphError, SpecError, unknown
-from nacsr.fixed import Fixed, Raw, span
+from nacsr.fixed import MAX_WIDTH, Fixed, Raw, span
 from nacsr.ir import Graph, evaluate
 from nacsr.luts.candidates import Family, Wanted, families
 from nacsr.luts.forms import Form
@@ -280,6 +280,8 @@ def _values(ask: _Ask, error: float) -> list[Fixed]:
     found = []
     for frac in fracs:
         low, high = (round(math.ldexp(end, frac)) for end in (ask.bottom, ask.top))
+        if max(abs(low), abs(high)).bit_length() >= MAX_WIDTH:
+            break  # nothing finer fits a word either
         if high > 0 and high & (high - 1) == 0 and ask.output_frac is None:
             high -= 1  # a step off at the top saves a bit everywhere
         if high > low:

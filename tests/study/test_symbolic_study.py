@@ -211,9 +211,9 @@ def test_targets_beyond_the_precision(
 ) -> None:
     target = scale * (3 + U[:, 0] + np.sin(U[:, 1]))
     data = nacsr.from_arrays(X, target, features=NAMES, classes=("mass",), task="regression")
-    study = Study(spec_of({}, "regression", precision=precision), tmp_path / "run", dataset=data)
+    spec = spec_of({}, "regression", precision=precision)
     with pytest.raises(SpecError, match=r"^precision: fixed<16,6> ") as caught:
-        study.run(workers=0)
+        Study(spec, tmp_path / "run", dataset=data)
     assert says in str(caught.value)
 
 

@@ -16,7 +16,7 @@ from nacsr.frontends.symbolic.engine.export import Export
 from nacsr.frontends.symbolic.engine.hardware import Hardware, OperatorCost
 from nacsr.frontends.symbolic.engine.selection import ranks, survivors
 from nacsr.frontends.symbolic.engine.tables import on_float32
-from nacsr.frontends.symbolic.engine.trees import Grammar, Tree, below
+from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.engine.variation import Library, Variation
 from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Var, walk
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
@@ -25,9 +25,8 @@ from nacsr.luts import LutFunc
 ARGUMENTS = ("a", "b", "c")
 """Names of the arguments of the user's operators."""
 ACCURATE = 0.8  # share of parents that are the most accurate of some
-AMONG = 8
-MEMORY = 20_000  # candidates that are not tried twice
-PATIENCE = 20  # generations without a new candidate that end a search
+AMONG = 8  # of how many
+MEMORY = 20_000  # candidates that are not computed twice
 REFINE = 0.1  # share of children with inner constants that get a Levenberg-Marquardt step
 
 
@@ -117,14 +116,11 @@ def _evolve(
         ):
             pool += vary.greedy()
     population = _select(pool, config)
-    seen, idle = Seen(), 0
-    while evaluator.evaluations < config.evaluations and idle < PATIENCE:
-        drawn = (
-            vary.child(_parent(population, config, rng), _parent(population, config, rng))
-            for _ in range(config.population)
-        )
+    seen = Seen()
+    while evaluator.evaluations < config.evaluations:
+        drawn = [vary.child(a, b) for a, b in _pairs(population, config, rng)]
         candidates = [terms for terms in drawn if seen.adds(terms)]
-        idle = 0 if candidates else idle + 1
+        evaluator.evaluations += len(drawn) - len(candidates)
         made = [c for c in evaluator.assess_all(candidates) if c is not None]
         tuned = [c for c in made if places(c.terms) and rng.random() < REFINE]
         population = _select([*population, *refined(evaluator, tuned), *made], config)
@@ -132,7 +128,7 @@ def _evolve(
 
 
 class Seen:
-    """The last candidates: what they are worth is known."""
+    """The last candidates: what they are worth is known, so they count but are not computed."""
 
     def __init__(self) -> None:
         self._sets: dict[frozenset[Tree], None] = {}
@@ -182,28 +178,23 @@ def _legal(one: Individual, config: Config) -> bool:
     return within and one.luts <= config.max_luts and one.dsps <= config.max_dsps
 
 
-def _parent(
+def _pairs(
     population: Sequence[Individual], config: Config, rng: np.random.Generator
-) -> Individual:
-    """Most often the most accurate of some that cost no more than a random one; else the better
-    of two.
+) -> list[tuple[Individual, Individual]]:
+    """Parents of a generation: most often the most accurate of some that cost no more than a
+    random one, else the better of two.
 
     Most of a population is on the front, where fitness is distance from the neighbours: that
     alone would hardly ask for accuracy. Limits that are drawn ask for it at every cost.
     """
-    if rng.random() > ACCURATE:  # the population is in order of fitness
-        return population[min(below(rng, len(population)), below(rng, len(population)))]
-    limit, *some = [population[below(rng, len(population))] for _ in range(AMONG + 1)]
-    most = _cost(limit, config)
-    return min([limit, *(i for i in some if _cost(i, config) <= most)], key=_loss)
-
-
-def _cost(one: Individual, config: Config) -> float:
-    return _complexity(one, config) if config.complexities else one.cycles
-
-
-def _loss(one: Individual) -> float:
-    return one.loss
+    losses, costs = _objectives(population, config)[:, :2].T
+    drawn = rng.integers(len(population), size=(AMONG, 2 * config.population))
+    within = np.where(costs[drawn] <= costs[drawn[0]], losses[drawn], np.inf)
+    accurate = np.take_along_axis(drawn, within.argmin(0)[None], 0)[0]
+    fitter = drawn[:2].min(0)  # the population is in order of fitness
+    chosen = np.where(rng.random(2 * config.population) < ACCURATE, accurate, fitter).tolist()
+    parents = [population[i] for i in chosen]
+    return list(zip(parents[::2], parents[1::2], strict=True))
 
 
 def _front(population: Sequence[Individual], config: Config) -> list[Individual]:
