@@ -141,13 +141,20 @@ def _finished(source: str, to: str | None, name: str) -> Design | None:
     if found := _run_and_id(source):
         return from_run(*found, to=to, name=name)
     folder = Path(source)
-    if not source.strip() or not folder.is_dir():
+    if not source.strip() or not _is_folder(folder):
         return None
     if not is_project(folder):
         msg = f"{source} is a folder, but no project; give RUN:ID for a design of a run"
         raise SpecError(msg)
     design = from_project(folder)
     return design if to is None else design.to(to)
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return place.is_dir()
+    except OSError:  # a formula may be longer than any name of a file
+        return False
 
 
 def from_project(folder: Path) -> Design:

@@ -71,6 +71,7 @@ def run(
 def _study(study: Study, workers: int | None, json: bool) -> None:
     from nacsr.cli.progress import Progress
     from nacsr.compiler import setting_of
+    from nacsr.errors import SpecError
     from nacsr.report.rows import absent
     from nacsr.report.table import console as wide
     from nacsr.report.table import table
@@ -83,12 +84,16 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
         console.print(f"Stopped; finished work is kept. Go on with: nacsr run {study.out}")
         raise typer.Exit(130) from None
     shown = _reported(study)
+    missing = absent(study.archive, shown)
     if json:
         print_json([row.to_dict() for row in shown])
-        return
-    console.print(table(shown, setting_of(study.archive).classes, absent(study.archive, shown)))
-    place = os.path.relpath(study.out)
-    console.print(f"Run folder: {place} (report.html, front.png, designs/, archive.sqlite)")
+    else:
+        console.print(table(shown, setting_of(study.archive).classes, missing))
+        place = os.path.relpath(study.out)
+        console.print(f"Run folder: {place} (report.html, front.png, designs/, archive.sqlite)")
+    if not shown:
+        msg = f"the front is empty. {' '.join(missing)} Raise the limits that are named, or others"
+        raise SpecError(msg)
 
 
 def _reported(study: Study) -> list[Row]:

@@ -22,12 +22,12 @@ from nacsr.archive import Entry
 from nacsr.campaign import Result
 from nacsr.compiler import setting_of
 from nacsr.measure import HARDWARE, METRICS
+from nacsr.report.figures import panelled, saved
 from nacsr.report.rows import Row, about, labels, rows
 from nacsr.report.table import count, with_error
 from nacsr.sweep import Point
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NEAR = 0.01
@@ -182,10 +182,10 @@ def write(
     made = [_sheet(out / "campaign.csv", [s.to_dict() for s in found])]
     if shown:
         made.append(_sheet(out / "designs.csv", [s.to_dict() for s in shown]))
-        made += _saved(scatter(shown, title), out / "figure_designs")
+        made += saved(scatter(shown, title), out / "figure_designs")
     if points:
         variants = {s.result.name: s.result for s in found}
-        made += _saved(precision(points, variants, title), out / "figure_precision")
+        made += saved(precision(points, variants, title), out / "figure_precision")
     return made
 
 
@@ -276,7 +276,7 @@ def precision(points: Sequence[Point], variants: Mapping[str, Result], title: st
     from matplotlib.ticker import MaxNLocator
 
     records = [p.to_dict() for p in points]
-    drawn, panels = _figure(2, 2, (9.5, 7))
+    drawn, panels = panelled(2, 2, (9.5, 7))
     network = all(p.network is not None for p in points)
     quality = "relative_network" if network else "relative_float"
     to = "the best network" if network else "float64"
@@ -304,7 +304,7 @@ def scatter(shown: Sequence[Shown], title: str) -> Figure:
     """Quality against clock cycles and LUTs of all designs; off their front they are hollow."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    drawn, panels = _figure(1, 2, (10, 5.4))
+    drawn, panels = panelled(1, 2, (10, 5.4))
     styles = Styles.of([s.result for s in shown])
     for axes, (key, label) in zip(
         panels, (("latency_cycles", "clock cycles"), ("luts", "LUT")), strict=True
@@ -363,28 +363,9 @@ class Styles:
         return handles
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(drawn)
-    return drawn, list(drawn.subplots(rows, columns, squeeze=False).flat)
-
-
 def _finish(drawn: Figure, handles: Sequence[Any], title: str, said: Iterable[str]) -> None:
     for axes in drawn.axes:
         axes.grid(alpha=0.3)
     drawn.legend(handles=handles, loc="outside right upper", fontsize=8)
     drawn.suptitle(title, parse_math=False)
     drawn.supxlabel(textwrap.fill(" ".join(said), 150), fontsize=7, parse_math=False)
-
-
-def _saved(drawn: Figure, stem: Path) -> tuple[Path, Path]:
-    import matplotlib as mpl
-
-    made = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nacsr"}):
-        drawn.savefig(made[0], dpi=150)
-        drawn.savefig(made[1], metadata={"Date": None})
-    return made

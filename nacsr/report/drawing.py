@@ -11,6 +11,7 @@ import numpy as np
 from nacsr.cost import Cost
 from nacsr.errors import SpecError
 from nacsr.ir import Graph, Op
+from nacsr.report.figures import stable_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,6 @@ def draw(graph: Graph, cost: Cost, out: Path, title: str) -> Path:
     Raises:
         SpecError: for a graph of more than ``LIMIT`` values, or a suffix that is not known.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     shown = [i for i, op in enumerate(graph.ops) if op.name != "const"]
@@ -52,7 +52,7 @@ def draw(graph: Graph, cost: Cost, out: Path, title: str) -> Path:
     outputs = {i: name for name, i in graph.outputs}
     _edges(axes, graph, places)
     _boxes(axes, graph, cost, places, outputs)
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nacsr"}):
+    with stable_svg():
         try:
             figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
         except (ValueError, OSError) as error:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from nacsr.report.figures import panelled
 from nacsr.report.rows import Row, about, quality
 
 COLOURS = {"expression": "#c1440e", "network": "#1f5fa8"}
@@ -26,12 +27,7 @@ def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
         name: title of the study.
         path: the PNG to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = panelled(1, 2, (10, 4.8), share="y")
     events = events_shown(rows)
     for axes, (metric, label) in zip(panels, AXES, strict=True):
         for family in COLOURS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -139,7 +140,8 @@ def absent(archive: Archive, rows: Sequence[Row]) -> list[str]:
         if not mine:
             why = "that family was not searched"
         elif not designs:
-            why = f"none of the {len(mine)} candidates became a design (nacsr show says why)"
+            [(reason, _)] = Counter(e.failed for e in mine).most_common(1)
+            why = f"none of the {len(mine)} candidates became a design, most often because {reason}"
         else:
             why = f"all {designs} designs are dominated, failed or beyond a limit"
         lines.append(f"No {family} is on this front: {why}.")

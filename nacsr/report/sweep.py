@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nacsr.errors import FileError
+from nacsr.report.figures import panelled, saved
 from nacsr.report.table import count, with_error
 from nacsr.sweep import Point
 
@@ -136,13 +137,9 @@ def figure(points: Sequence[Point], title: str, stem: Path) -> tuple[Path, Path]
         stem: path without suffix; ``.png`` and ``.svg`` are written.
     """
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    drawn = Figure(figsize=(9, 6.6), layout="constrained")
-    FigureCanvasAgg(drawn)
-    panels = drawn.subplots(2, 2, sharex=True).flat
+    drawn, panels = panelled(2, 2, (9, 6.6), share="x")
     network = all(p.network is not None for p in points)
     quality = "relative_network" if network else "relative_float"
     to = "best network" if network else "float64"
@@ -174,8 +171,4 @@ def figure(points: Sequence[Point], title: str, stem: Path) -> tuple[Path, Path]
         drawn.axes[1].legend(fontsize=7)
     drawn.suptitle(title, parse_math=False)
     drawn.supxlabel(textwrap.fill(" ".join(sources(points)), 140), fontsize=7, parse_math=False)
-    made = stem.with_suffix(".png"), stem.with_suffix(".svg")
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "nacsr"}):
-        drawn.savefig(made[0], dpi=150)
-        drawn.savefig(made[1], metadata={"Date": None})
-    return made
+    return saved(drawn, stem)

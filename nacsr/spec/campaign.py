@@ -10,9 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from nacsr.errors import SpecError, unknown
+from nacsr.errors import SpecError
 from nacsr.spec.base import Positive, Section
 from nacsr.spec.document import StudySpec, load_spec
+from nacsr.spec.messages import explained
 from nacsr.spec.reading import read_yaml
 
 COMMON = ("version", "name", "seed", "dataset", "split")
@@ -175,12 +176,5 @@ def _sweep(given: object, where: str) -> SweepSpec | None:
     try:
         return SweepSpec.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            msg = f"{where}: sweep: {unknown('key', key, SweepSpec.model_fields)}"
-        else:
-            at, keys = f"sweep.{key}".rstrip("."), ", ".join(SweepSpec.model_fields)
-            expected = first["msg"].replace("Input should be", "expected", 1)
-            msg = f"{where}: {at}: {expected}, got {first['input']!r:.60} (keys: {keys})"
+        msg = f"{where}: {explained(error, SweepSpec, 'sweep')}"
         raise SpecError(msg) from None

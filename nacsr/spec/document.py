@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from nacsr.errors import SpecError, unknown
 from nacsr.measure import HARDWARE, OBJECTIVES, QUALITY
@@ -16,6 +15,7 @@ from nacsr.spec.base import Section, some, working
 from nacsr.spec.budget import BudgetName
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
 from nacsr.spec.families import FamiliesSpec
+from nacsr.spec.messages import explained, shown
 from nacsr.spec.reading import read_yaml
 from nacsr.targets import TARGETS
 
@@ -106,13 +106,13 @@ class StudySpec(Section):
             SpecError: one line with the file, the key, what was given and what was expected.
         """
         if not isinstance(document, Mapping):
-            given = "nothing" if document is None else _shown(document)
+            given = "nothing" if document is None else shown(document)
             msg = f"{where}: expected keys such as 'dataset: jets', got {given}"
             raise SpecError(msg)
         try:
             return cls.model_validate(_tuples(document))
         except ValidationError as error:
-            msg = f"{where}: {_explain(error.errors())}"
+            msg = f"{where}: {explained(error, cls)}"
             raise SpecError(msg) from None
 
     def to_yaml(self) -> str:
@@ -136,67 +136,8 @@ def load_spec(path: str | Path) -> StudySpec:
     return StudySpec.from_mapping(read_yaml(text, str(path)), str(path))
 
 
-# ---- messages
-
-
 def _tuples(value: object) -> object:
     """Lists as tuples all the way down: YAML has lists only."""
     if isinstance(value, Mapping):
         return {key: _tuples(v) for key, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value
-
-
-def _explain(errors: list[ErrorDetails]) -> str:
-    """One line for the first error, and how many more there are."""
-    first = errors[0]
-    *outer, last = first["loc"] or ("",)
-    key = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    if first["type"] == "extra_forbidden":
-        inside = f"{key.rpartition('.')[0]}: " if outer else ""
-        text = inside + unknown("key", last, _section(outer).model_fields)
-    elif first["type"] == "missing":
-        text = f"{key}: is missing; add it, for example '{last}: jets'"
-    elif first["type"] == "value_error":
-        reason = str(first["ctx"]["error"])
-        text = f"{key}: {reason}" if key else reason
-    else:
-        text = f"{key}: {_expected(first)}, got {_shown(first['input'])}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return text + more
-
-
-def _expected(error: ErrorDetails) -> str:
-    """What pydantic expected, in the words of a YAML file."""
-    if error["type"] in _PLAIN:
-        return f"expected {_PLAIN[error['type']]}"
-    return error["msg"].replace("Input should be", "expected", 1)
-
-
-_PLAIN: Mapping[str, str] = {
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "model_attributes_type": "keys and values",
-    "invalid_key": "text as a key",
-}
-
-
-def _section(path: list[int | str]) -> type[Section]:
-    """The section that a path of keys leads to."""
-    section: type[Section] = StudySpec
-    for key in path:
-        annotation = section.model_fields[str(key)].annotation
-        options = (annotation, *get_args(annotation))
-        section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))
-    return section
-
-
-def _shown(value: object) -> str:
-    """A value as a YAML file has it, shortened."""
-    text = repr(list(value) if isinstance(value, tuple) else value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,120 +1,20 @@
-"""hls4ml's C++, compiled, equals the interpreter bit for bit; what differs is noticed."""
+"""hls4ml's C++, compiled, equals the interpreter bit for bit, for networks of many kinds."""
 
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nacsr.data.words import Feature, Scaling
-from nacsr.emit import hls4ml
 from nacsr.emit import vectors as vec
 from nacsr.emit.hls4ml import Hls4mlOptions
-from nacsr.emit.project import ProjectMeta, load
-from nacsr.emit.verify import run, verify
+from nacsr.emit.verify import verify
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.stem import vector_stem
 from nacsr.ir import Builder, Graph, evaluate
 from nacsr.ir import verify as verify_graph
-from nacsr.ir.graph import Op
-from nacsr.ir.passes.base import rewrite
-
-EVENTS = 1000
-TRAINED = ("RND_CONV", "SAT")  # the modes that quantisers of training use
-
-
-@dataclass(frozen=True)
-class Dice:
-    """Random types and constants of a network."""
-
-    rng: np.random.Generator
-    any_modes: bool
-
-    def upto(self, low: int, high: int) -> int:
-        return int(self.rng.integers(low, high, endpoint=True))
-
-    def modes(self, type_: Fixed) -> Fixed:
-        if not self.any_modes:
-            return type_.with_modes(*TRAINED)
-        rounding, overflow = self.rng.choice(list(Rounding)), self.rng.choice(list(Overflow))
-        return type_.with_modes(str(rounding), str(overflow))
-
-    def features(self, count: int, folded: bool) -> tuple[tuple[Feature, ...], Scaling]:
-        if not folded:
-            features = tuple(Feature(f"f{j}", Fixed(16, 5)) for j in range(count))
-            return features, Scaling("external", (0,) * count, (0,) * count)
-        types = [Fixed(16, self.upto(2, 12), bool(self.upto(0, 1))) for _ in range(count)]
-        features = tuple(Feature(f"f{j}", t) for j, t in enumerate(types))
-        offsets = tuple(self.upto(t.min_raw, t.max_raw) for t in types)
-        return features, Scaling("folded", offsets, tuple(self.upto(-3, 8) for _ in types))
-
-    def linear(self, outputs: int, shape: Sequence[int]) -> dict[str, object]:
-        """Weights of a layer that sees ``shape``, some of them at the ends of their type."""
-        bits = int(self.rng.choice([4, 6, 8, 12]))
-        integer = self.upto(-2, 2)
-        type_, bias_type = Fixed(bits, integer), Fixed(bits + 2, integer + self.upto(-2, 1))
-        size = (*shape, outputs)
-        weight = self.rng.integers(type_.min_raw, type_.max_raw, size, endpoint=True)
-        weight.flat[0], weight.flat[-1] = type_.max_raw, type_.min_raw  # saturated
-        weight[..., self.upto(0, outputs - 1)] = 0  # only its bias is left
-        bias = self.rng.integers(bias_type.min_raw, bias_type.max_raw, outputs, endpoint=True)
-        return {"weight": weight, "weight_type": type_, "bias": bias, "bias_type": bias_type}
-
-    def dense(self, b: Builder, x: int, outputs: int) -> int:
-        return b.op("dense", x, **self.linear(outputs, b.ops[x].shape[-1:]))
-
-    def conv(self, b: Builder, x: int, outputs: int) -> int:
-        """Windows of 1 to 3, steps of 1 to 3, zeros before and after; small outputs."""
-        *sizes, channels = b.ops[x].shape
-        window = [self.upto(1, min(3, n)) for n in sizes]
-        # hls4ml's streams skip no rows with windows of one row
-        stride = [self.upto(1, 3) if w > 1 else 1 for w in window]
-        padding = [[self.upto(0, 1), self.upto(0, 1)] for _ in sizes]
-        weights = self.linear(outputs, (*window, channels))
-        return b.op("conv", x, stride=stride, padding=padding, **weights)
-
-    def pool(self, b: Builder, x: int, mean: bool) -> int:
-        window = [self.upto(1, min(3, n)) for n in b.ops[x].shape[:-1]]
-        if not mean:
-            return b.op("pool", x, kind="max", window=window, stride=window)
-        total = b.op("pool", x, kind="sum", window=window, stride=[min(w, 2) for w in window])
-        return self.divided(b, total, int(np.prod(window)))
-
-    def divided(self, b: Builder, x: int, count: int) -> int:
-        return b.op("mul", x, b.const(round(2**10 / count), Fixed(11, 1, False)))
-
-    def fitted(self, b: Builder, x: int) -> int:
-        """A cast that some values overflow and that drops fractional bits of most."""
-        graph, t = Graph(tuple(b.ops), (("y", x),)), b.type(x)
-        reached = np.abs(evaluate(graph, vec.random_words(graph, 100, seed=0))["y"])
-        integer = int(np.quantile(reached, 0.8)).bit_length() - t.frac + t.signed
-        return b.cast(x, self.modes(Fixed(int(self.rng.choice([6, 8, 10])), integer, t.signed)))
-
-    def bent(self, b: Builder, x: int) -> int:
-        """An activation: leaky, rectified or none, and a cast."""
-        kind = self.rng.choice(["leaky_relu", "relu", "none"])
-        if kind == "leaky_relu":
-            x = b.op("leaky_relu", x, n=self.upto(1, 4))
-        elif kind == "relu":
-            x = b.op("relu", x)
-        return self.fitted(b, x)
-
-    def activation(self, b: Builder, x: int) -> int:
-        rectified = self.upto(0, 3) > 0
-        if rectified:
-            x = b.op("relu", x)
-        bits = int(self.rng.choice([4, 6, 8, 12]))
-        return b.cast(x, self.modes(Fixed(bits, self.upto(0, 4), not rectified)))
-
-    def table(self, b: Builder, x: int) -> int:
-        x = b.cast(x, self.modes(Fixed(6, self.upto(1, 3))))
-        table = self.rng.integers(-256, 256, 64)
-        x = b.op("lut", x, type=Fixed(9, 2), function="random", table=table)
-        return b.cast(x, self.modes(Fixed(5, 2, signed=False))) if self.upto(0, 1) else x
+from tests.conformance.hls4ml_nets import EVENTS, OPTIONS, TRAINED, Dice, emit
 
 
 def random_network(seed: int, any_modes: bool) -> Graph:
@@ -190,12 +90,6 @@ FAMILIES: tuple[Callable[[Dice], Graph], ...] = (
     lambda dice: deep_set(dice, ["max", "sum"]),
     table_network,
 )
-OPTIONS = (
-    Hls4mlOptions(),
-    Hls4mlOptions("io_stream"),
-    Hls4mlOptions(strategy="resource", reuse_factor=4),
-    Hls4mlOptions("io_stream", "resource", 30),
-)
 
 
 def tensor_network(seed: int) -> Graph:
@@ -208,25 +102,6 @@ def tensor_network(seed: int) -> Graph:
         if (words != words[0]).any(axis=0).mean() > 0.5:
             return graph
     raise AssertionError(seed)
-
-
-def tiny_network() -> Graph:
-    """Two layers whose every weight reaches the output."""
-    dice = Dice(np.random.default_rng(5), any_modes=False)
-    b = Builder()
-    x = b.cast(b.input("x", Fixed(8, 3), (3,)), Fixed.parse("fixed<6,3,RND_CONV,SAT>"))
-    x = b.op("relu", dice.dense(b, x, 4))
-    hidden = b.cast(x, Fixed.parse("ufixed<12,6,RND_CONV,SAT>"))
-    b.output("scores", dice.dense(b, hidden, 3))
-    b.output("hidden", hidden)
-    return b.build()
-
-
-def emit(
-    graph: Graph, out: Path, name: str = "tagger", options: Hls4mlOptions | None = None
-) -> Path:
-    meta = ProjectMeta(name, "xcvu9p-flga2577-2-e", "vu9p", 200.0, "hls4ml", ())
-    return hls4ml.emit(graph, out, meta, vec.random_words(graph, 20, seed=1), options)
 
 
 def check_network(seed: int, any_modes: bool, out: Path) -> None:
@@ -338,141 +213,3 @@ def test_every_layer_ends_in_every_mode_exactly(tmp_path: Path):
         found = pool.map(lambda root: verify(root, events=EVENTS, seed=1), roots)
     assert [f.first for f in found if f.mismatches] == []
     assert sum(len(graph.outputs) for graph in graphs) == 28 * len(ENDINGS)
-
-
-def every_layer() -> Graph:
-    """Every op that is a layer, each with a way to an output."""
-    dice = Dice(np.random.default_rng(5), any_modes=False)
-    low, high = (Fixed.parse(f"fixed<6,{n},RND_CONV,SAT>") for n in (2, 4))
-    b = Builder()
-    x = b.cast(b.input("x", Fixed(12, 4), (4, 5, 2)), low)
-    image = b.op("conv", x, stride=[1, 2], padding=[[1, 0], [0, 1]], **dice.linear(3, (2, 2, 2)))
-    image = b.cast(b.op("leaky_relu", image, n=2), high)
-    b.output("max", b.op("pool", image, kind="max", window=[2, 1], stride=[2, 1]))
-    b.output("sum", b.op("pool", image, kind="sum", window=[1, 2], stride=[1, 1]))
-    rows = b.op("reshape", image, to=[12, 3])
-    total = b.op("reduce", rows, kind="sum", axis=0)
-    total = b.cast(b.op("shift", b.op("mul", total, b.const(85, Fixed(8, 1))), n=-3), high)
-    most = b.op("sub", b.op("reduce", rows, kind="max", axis=0), b.const(2, Fixed(4, 4)))
-    most = b.cast(b.op("relu", most), Fixed(4, 3))
-    table = b.op("lut", most, type=Fixed(6, 2), function="r", table=dice.rng.integers(-32, 32, 16))
-    offset = b.op("sub", b.op("add", b.op("neg", table), b.const(3, Fixed(4, 2))), most)
-    for name in ("add", "sub", "mul", "min", "max"):
-        b.output(f"{name} of two", b.op(name, total, offset))
-    b.output("scores", dice.dense(b, b.op("concat", total, table, axis=0), 3))
-    return verify_graph(b.build())
-
-
-def with_attrs(b: Builder, op: Op, args: Sequence[int], **attrs: object) -> int:
-    return b.op(op.name, *args, **{**op.attrs, **attrs})
-
-
-def stepped(op: Op) -> np.ndarray:
-    weight = np.array(op.array("weight"))
-    weight.flat[0] -= 1
-    return weight
-
-
-Mutation = Callable[[Builder, Op, tuple[int, ...]], int]
-SWAPPED = {"sum": "max", "max": "sum"}
-LINEAR: tuple[Mutation, ...] = (
-    lambda b, op, args: with_attrs(b, op, args, weight=stepped(op)),
-    lambda b, op, args: with_attrs(b, op, args, bias=np.roll(op.array("bias"), 1)),
-)
-MUTATIONS: Mapping[str, tuple[Mutation, ...]] = {
-    "dense": LINEAR,
-    "conv": (
-        *LINEAR,
-        lambda b, op, args: with_attrs(b, op, args, padding=op.array("padding")[:, ::-1]),
-    ),
-    "pool": (lambda b, op, args: with_attrs(b, op, args, kind=SWAPPED[op.attrs["kind"]]),),
-    "reduce": (lambda b, op, args: with_attrs(b, op, args, kind=SWAPPED[op.attrs["kind"]]),),
-    "relu": (lambda b, op, args: args[0],),
-    "leaky_relu": (lambda b, op, args: with_attrs(b, op, args, n=op.integer("n") + 1),),
-    "lut": (
-        lambda b, op, args: b.op(
-            "lut", args[0], type=op.type, function="r", table=op.array("table")[::-1]
-        ),
-    ),
-    "cast": (lambda b, op, args: b.op("cast", *args, type=op.type.with_modes("TRN", "SAT")),),
-    "shift": (lambda b, op, args: with_attrs(b, op, args, n=op.integer("n") + 1),),
-    "neg": (lambda b, op, args: args[0],),
-    "add": (lambda b, op, args: b.op("sub", *args),),
-    "sub": (lambda b, op, args: b.op("add", *args),),
-    "mul": (lambda b, op, args: b.op("add", *args),),
-    "min": (lambda b, op, args: b.op("max", *args),),
-    "max": (lambda b, op, args: b.op("min", *args),),
-    "concat": (lambda b, op, args: b.op("concat", *args[::-1], axis=op.integer("axis")),),
-    "reshape": (
-        lambda b, op, args: b.op(
-            "take", *args, index=np.arange(np.prod(op.shape))[::-1].reshape(op.shape)
-        ),
-    ),
-}
-"""One step of one constant, another mode, another kind: each a different design."""
-
-
-def mutants(graph: Graph) -> list[tuple[str, Graph]]:
-    found = []
-    for target in graph.ops:
-        exact = target.name == "cast" and target.type.rounding is Rounding.TRN
-        for mutation in () if exact else MUTATIONS.get(target.name, ()):
-
-            def rule(
-                b: Builder,
-                op: Op,
-                args: tuple[int, ...],
-                target: Op = target,
-                mutation: Mutation = mutation,
-            ) -> int | None:
-                return mutation(b, op, args) if op is target else None
-
-            found.append((target.name, rewrite(graph, rule)))
-    return found
-
-
-@pytest.mark.parametrize("options", [OPTIONS[0], pytest.param(OPTIONS[3], marks=pytest.mark.slow)])
-def test_what_differs_is_noticed(options: Hls4mlOptions, tmp_path: Path):
-    graph = every_layer()
-    root = emit(graph, tmp_path / "out", "w3", options)  # a name that hls4ml uses itself
-    words = vec.random_words(graph, EVENTS, seed=3)
-    layout = vec.output_layout(graph)
-    found = run(load(root), vec.flatten(words, vec.input_layout(graph)))
-    assert (found == vec.flatten(evaluate(graph, words), layout)).all()
-    different = mutants(graph)
-    assert {name for name, _ in different} == set(MUTATIONS)
-    missed = [
-        f"{name}: {mutant}"
-        for name, mutant in different
-        if (found == vec.flatten(evaluate(mutant, words), layout)).all()
-    ]
-    assert missed == []
-
-
-def test_an_edited_constant_is_noticed(tmp_path: Path):
-    root = emit(tiny_network(), tmp_path / "out")
-    weights = root / "firmware" / "weights" / "b5.h"
-    text = weights.read_text()
-    start = text.index("{") + 1
-    end = text.index(",", start)
-    weights.write_text(f"{text[:start]}{float(text[start:end]) + 0.5:.12f}{text[end:]}")
-    found = verify(root)
-    assert found.mismatches > 0
-    assert found.edited == ("firmware/weights/b5.h",)
-
-
-@pytest.mark.skipif(shutil.which("tclsh") is None, reason="no tclsh to read the scripts with")
-def test_the_vitis_script_names_files_that_exist(tmp_path: Path):
-    root = emit(tiny_network(), tmp_path / "out")
-    script = "proc unknown args { puts [join $args |] }; proc exit args {}; source build_prj.tcl"
-    done = subprocess.run(
-        ["tclsh"], input=script, cwd=root, capture_output=True, text=True, check=True
-    )
-    calls = [line.split("|") for line in done.stdout.splitlines()]
-    files = [call[2] if call[1] == "-tb" else call[1] for call in calls if call[0] == "add_files"]
-    assert files == ["firmware/tagger.cpp", "tb/tagger_tb.cpp", "firmware/weights"]
-    assert all((root / f).exists() for f in files)
-    simulation = next(call for call in calls if call[0] == "csim_design")
-    assert all(Path(f).is_file() or f.endswith("output.txt") for f in simulation[2].split())
-    assert ["set_part", "xcvu9p-flga2577-2-e"] in calls
-    assert ["create_clock", "-period", "5.0", "-name", "default"] in calls

@@ -27,7 +27,7 @@ from nacsr.luts import lut_functions
 from nacsr.spec import BUDGETS, StudySpec
 from nacsr.study import Study
 from tests.study.test_study import Stop, story
-from tests.unit.test_cli import refused
+from tests.unit.test_cli import call, refused
 
 NAMES = ("a", "b", "c", "d")
 CLASSES = ("left", "middle", "right")
@@ -121,14 +121,17 @@ def events_file(folder: Path, **cells: str) -> Path:
     return path
 
 
-def told(capsys: pytest.CaptureFixture[str], folder: Path, expression: str) -> str:
+def command(folder: Path, expression: str) -> tuple[str, Path, str, Path]:
     text = (
         "dataset: events.csv\nbudget: quick\n"
         f"families: {{network: null, expression: {{{expression}}}}}\n"
     )
     (folder / "study.yaml").write_text(text)
-    out = folder / "run"
-    return refused(capsys, "run", folder / "study.yaml", "--out", out, "--workers", 0)
+    return "run", folder / "study.yaml", "--out", folder / "run"
+
+
+def told(capsys: pytest.CaptureFixture[str], folder: Path, expression: str) -> str:
+    return refused(capsys, *command(folder, expression), "--workers", 0)
 
 
 def test_a_class_with_two_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +166,10 @@ FOREIGN = {
             ("operator 'bad' is not a number at a = 0, b = 0", "keep"),
         ),
         ("custom: {bad: 'log(a - 3)'}", ("custom: operator 'bad' is infinite", "keep")),
-        ("custom: {table: 'a + b'}", ("expression.custom: 'table'", "rename it")),
+        (
+            "custom: {table: 'a + b'}",
+            ("custom: operator 'table' has the name", "rename"),
+        ),
         ("functions: [sinn]", ("expression.functions: unknown", "did you mean 'sin'?")),
         ("nesting: {sinn: {exp: 0}}", ("expression.nesting: unknown", "did you mean 'sin'?")),
         ("nesting: {sin: {exq: 0}}", ("expression.nesting: unknown", "did you mean 'exp'?")),
@@ -255,6 +261,16 @@ def test_limits_that_nothing_fits_leave_the_reason(tmp_path: Path) -> None:
     failed = {e.candidate.title: e.failed for e in study.archive.entries()}
     assert set(failed) == {f"search for {name}" for name in CLASSES}
     assert all("max_luts" in reason for reason in failed.values())
+
+
+def test_an_empty_front_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events_file(tmp_path)
+    code, _, err = call(capsys, *command(tmp_path, "max_luts: 1"), "--workers", 0)
+    *_, line = err.splitlines()
+    assert code == 2
+    assert "the front is empty. No expression is on this front: none of the 3" in line
+    assert "most often because " in line
+    assert "max_luts" in line
 
 
 # ---- whole studies

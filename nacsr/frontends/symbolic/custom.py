@@ -27,6 +27,7 @@ from nacsr.frontends.symbolic.expr import (
     walk,
 )
 from nacsr.frontends.symbolic.parse import ALIASES, calls_in, parse
+from nacsr.frontends.symbolic.shapes import TABLE
 from nacsr.luts import LutFunc
 
 LETTERS = ("a", "b", "c")
@@ -138,7 +139,7 @@ def _check_name(name: str, luts: Mapping[str, LutFunc]) -> None:
     if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
         msg = f"operator {name!r}: the name must be a plain identifier such as my_ratio"
         raise ExpressionError(msg)
-    if name in (*OPERATORS, *ALIASES, *luts, *LETTERS, "relu", "pow"):
+    if name in (*OPERATORS, *ALIASES, *luts, *LETTERS, TABLE, "relu", "pow"):
         what = "an argument" if name in LETTERS else "a function"
         msg = f"operator {name!r} has the name of {what} that there is already; rename it"
         raise ExpressionError(msg)

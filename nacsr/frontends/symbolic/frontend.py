@@ -12,7 +12,6 @@ from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.symbolic import halls, jobs
 from nacsr.frontends.symbolic.custom import Custom, custom_operators
 from nacsr.frontends.symbolic.expr import OPERATORS
-from nacsr.frontends.symbolic.shapes import TABLE
 from nacsr.frontends.symbolic.show import to_text
 from nacsr.spec import Budget, ExpressionSpec
 
@@ -143,9 +142,6 @@ def _check(spec: ExpressionSpec, problem: Problem) -> None:
         if not spec.features or len(set(spec.features)) < len(spec.features):
             msg = "families.expression.features: name one input at least, and none twice"
             raise SpecError(msg)
-    if TABLE in spec.custom:
-        msg = f"families.expression.custom: {TABLE!r} is what fitted tables are called; rename it"
-        raise SpecError(msg)
     symbols = [*OPERATORS, *problem.luts, *spec.custom]
     for outer, inside in (spec.nesting or {}).items():
         _check_names("nesting", (outer, *inside), symbols)

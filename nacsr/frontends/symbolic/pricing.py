@@ -43,7 +43,9 @@ def score(
 ) -> Scored:
     """A formula with its loss on all rows and its cost.
 
-    The loss is infinite where a value inside it is no number, or goes beyond what the working
+    Scale and offset are the best ones, for designs are assembled with weights of their own: a
+    formula that was fitted in other units, or to targets of 0 and 1, is judged by its shape. The
+    loss is infinite where a value inside it is no number, or goes beyond what the working
     type holds; and where the formula calls a function that is not in ``luts``.
     """
     try:
@@ -56,7 +58,12 @@ def score(
 
 
 def _loss(values: Real, sample: Sample) -> float:
-    return float(np.average((values - sample.y) ** 2, weights=sample.weights))
+    """Weighted mean squared error with the best scale and offset (Keijzer, EuroGP 2003)."""
+    weights = sample.weights
+    x, y = (v - np.average(v, weights=weights) for v in (values, sample.y))
+    spread = np.average(x * x, weights=weights)
+    scale = np.average(x * y, weights=weights) / spread if spread > 0 else 0.0
+    return float(np.average((scale * x - y) ** 2, weights=weights))
 
 
 def _values(expr: Expr, sample: Sample, reach: float, luts: Mapping[str, LutFunc]) -> Real | None:

@@ -121,7 +121,7 @@ class Scored:
 
     Attributes:
         expr: the expression; ``tables`` are functions of its own that it calls.
-        loss: weighted mean squared error on all rows.
+        loss: weighted mean squared error on all rows, with the best scale and offset.
         cycles, luts, dsps: its cost.
         size: its nodes.
         tables: fitted tables by name.

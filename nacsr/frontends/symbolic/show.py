@@ -105,6 +105,8 @@ def _latex(expr: Expr, digits: int | None) -> tuple[str, int]:
         return _LATEX[expr.op] % tuple(text for text, _ in args), _ATOM
     if expr.op in _INFIX:
         sign, strength = _INFIX[expr.op]
+        if digits is not None and expr.op == "add" and args[1][0].startswith("-"):
+            return f"{args[0][0]} - {args[1][0][1:]}", strength
         right = _bracket(args[1], strength + 1, args[1][0].startswith("-"))
         left = _bracket(args[0], strength)
         return f"{left} {sign.replace('*', chr(92) + 'cdot')} {right}", strength
