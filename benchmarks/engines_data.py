@@ -141,6 +141,6 @@ def _calibrated(
     opened: dict[str, Expr] = {n: genotype.opened(s.expr, s.tables) for n, s in formulas.items()}
     train = dict(zip(data.problem.names, data.train.T, strict=True))
     goal = Goal(one_hot(data.labels, len(data.problem.classes)))
-    luts, grids = data.problem.luts, Grids(PRECISION.lsb, TABLE_BITS)
+    luts, grids = data.problem.luts, Grids(PRECISION, TABLE_BITS)
     fitted, tables = calibrate(opened, train, goal, luts, grids, snap=False).rounded(PRECISION.frac)
     return {name: evaluate(e, columns, {**luts, **tables}) for name, e in fitted.items()}

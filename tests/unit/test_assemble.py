@@ -21,6 +21,7 @@ from nacsr.frontends.symbolic.assemble import (
     expressions,
     ladder,
 )
+from nacsr.frontends.symbolic.breeding import Breeder
 from nacsr.frontends.symbolic.calibrate import Grids, calibrate
 from nacsr.frontends.symbolic.costs import search_costs
 from nacsr.frontends.symbolic.engine.hardware import Hardware
@@ -28,7 +29,7 @@ from nacsr.frontends.symbolic.engine.trees import Grammar
 from nacsr.frontends.symbolic.expr import Call, Expr, Var, evaluate, size
 from nacsr.frontends.symbolic.fitting import Fit, Goal, newton, one_hot
 from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.pool import Pool, Prices, Source, joined, library
+from nacsr.frontends.symbolic.pool import Pool, Prices, Source, joined
 from nacsr.frontends.symbolic.shapes import OPEN, TABLE
 from nacsr.luts import lut_functions
 from tests.unit.test_symbolic_frontend import make_problem
@@ -167,7 +168,7 @@ def test_a_regression_gets_better_with_every_rung(hardware: Hardware, scale: flo
 def test_a_regression_keeps_its_offset(offset: float, formula: str) -> None:
     """An addition of any constant costs the same: there are no digits to save."""
     y = offset + Z[:, 0]
-    goal, grids = Goal(y[:, None], regression=True), Grids(2.0**-10, 6)
+    goal, grids = Goal(y[:, None], regression=True), Grids(Fixed(16, 6), 6)
     fitted = calibrate({"y": term(formula)}, COLUMNS, goal, LUTS, grids)
     sums, tables = fitted.rounded(10)
     residual = y - evaluate(sums["y"], COLUMNS, {**LUTS, **tables})
@@ -270,11 +271,11 @@ def test_breeding_finds_the_sum_of_three_inputs(hardware: Hardware) -> None:
     u = Z[:, 0] + Z[:, 1] - Z[:, 2]
     goal = Goal(one_hot((np.abs(u) < 1).astype(np.int64), 2))
     source = source_of()
-    pool = first = source.pool([*map(Var, NAMES), *library(NAMES, ["add"])])
+    pool = first = source.pool([*map(Var, NAMES), *Breeder(NAMES, ["add"]).library()])
     rng = np.random.default_rng(1)
     for _ in range(2):
         path = assemble(pool, goal, hardware, FREE, Style(1.0))
-        pool = enriched(pool, path, source, ["add"], 400, rng)
+        pool = enriched(pool, path, source, Breeder(NAMES, ["add"]), 400, rng)
     assert pool.terms[: len(first.terms)] == first.terms
     assert len(set(pool.terms)) == len(pool.terms)
     answers = [
@@ -297,7 +298,7 @@ def test_breeding_from_nothing_new_keeps_the_pool(hardware: Hardware) -> None:
     pool = one.pool([Var("a"), Call(TABLE, (Var("a"),))])
     path = assemble(pool, goal, hardware, FREE, Style(1.0))
     for seed in range(40):
-        found = enriched(pool, path, one, ["add"], 1, np.random.default_rng(seed))
+        found = enriched(pool, path, one, Breeder(["a"], ["add"]), 1, np.random.default_rng(seed))
         assert found.terms[:2] == pool.terms
         assert np.isfinite(found.columns).all()
 

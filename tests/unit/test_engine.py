@@ -20,6 +20,7 @@ from nacsr.frontends.symbolic.engine.tables import on_float32
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.expr import Call, Expr, evaluate, size
 from nacsr.frontends.symbolic.request import Config, Sample
+from nacsr.frontends.symbolic.saturation import SATURATED
 from nacsr.luts import LutFunc
 
 NAMES = ("a", "b", "c", "d")
@@ -75,8 +76,8 @@ def test_finds_a_formula_and_scores_it_on_all_rows() -> None:
     best = front[-1]
     assert best.loss < 0.01 * target(z).var()
     for found in front:
-        values = evaluate(found.expr, columns(z), LUTS)
-        assert np.isclose(np.mean((values - target(z)) ** 2), found.loss, rtol=2e-3, atol=1e-4)
+        values = evaluate(found.expr, columns(z), LUTS, within=CONFIG.precision)
+        assert np.isclose(np.mean((values - target(z)) ** 2), found.loss, rtol=0.03, atol=1e-4)
 
 
 def test_the_front_is_not_dominated_and_sorted() -> None:
@@ -113,16 +114,16 @@ def calls_inside(expr: Expr, name: str, above: int) -> int:
     return max(calls_inside(a, name, here) for a in expr.args)
 
 
-def test_no_value_leaves_the_reach() -> None:
+def test_few_values_saturate() -> None:
     z = inputs() * 3
     small = replace(CONFIG, precision=Fixed(14, 4), functions=())
     for found in search(Sample(z, target(z), NAMES), small, COSTS, LUTS, 1):
         for term in products(found.expr):
-            assert np.abs(evaluate(term, columns(z), {})).max() <= 8.0
+            assert np.mean(np.abs(evaluate(term, columns(z), {})) > 8.0) <= 2 * SATURATED
 
 
 def products(expr: Expr) -> list[Expr]:
-    """Products of variables: what the engine must keep in range (weights are applied after)."""
+    """Products of variables: what must mostly stay in range (weights are applied after)."""
     if not isinstance(expr, Call):
         return []
     inner = [p for a in expr.args for p in products(a)]

@@ -68,8 +68,16 @@ def search(engine: str, data: Sample, config: Config = CONFIG, seed: int = 3) ->
 
 def loss_of(one: Scored, data: Sample) -> float:
     columns = dict(zip(NAMES, data.z.T, strict=True))
-    values = evaluate(one.expr, columns, {**LUTS, **one.tables})
-    return float(np.average((values - data.y) ** 2, weights=data.weights))
+    values = evaluate(one.expr, columns, {**LUTS, **one.tables}, within=CONFIG.precision)
+    return linear_loss(values, data)
+
+
+def linear_loss(values: np.ndarray, data: Sample) -> float:
+    """Weighted mean squared error of the best ``scale * values + offset``."""
+    root = np.sqrt(np.ones(len(data.y)) if data.weights is None else data.weights)
+    matrix = np.stack([values, np.ones_like(values)], axis=1) * root[:, None]
+    fitted = np.linalg.lstsq(matrix, data.y * root, rcond=None)[0]
+    return float(np.sum((matrix @ fitted - data.y * root) ** 2) / np.sum(root**2))
 
 
 @pytest.fixture(scope="class")
@@ -159,7 +167,19 @@ def test_formulas_of_other_functions_are_dropped():
 def test_large_constants_that_are_folded_stay():
     """What counts is what is computed: a division by 1000 is a factor of 0.001."""
     one = pricing.score(parse("pt/1000", NAMES, LUTS), sample(), CONFIG, COSTS, LUTS)
-    assert one.loss == pytest.approx(np.mean((sample().z[:, 0] / 1000 - sample().y) ** 2))
+    assert one.loss == pytest.approx(linear_loss(sample().z[:, 0], sample()))
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.009, True), (0.011, False)])
+def test_few_values_may_saturate(share: float, kept: bool):
+    """A product of a heavy tail is of use, one that mostly sticks to the end of the type is not."""
+    data = sample()
+    z = data.z.copy()
+    z[: round(share * len(z)), 0] = 8.0
+    heavy = replace(data, z=z)
+    one = pricing.score(parse("pt*pt", NAMES, LUTS), heavy, CONFIG, COSTS, LUTS)
+    ends = np.clip(z[:, 0] ** 2, CONFIG.precision.min, CONFIG.precision.max)
+    assert one.loss == (pytest.approx(linear_loss(ends, heavy)) if kept else np.inf)
 
 
 def test_front_keeps_one_of_equals():

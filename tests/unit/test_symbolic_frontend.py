@@ -38,7 +38,7 @@ from nacsr.spec import BUDGETS, ExpressionSpec
 JETS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "jets" / "jets_pythia8.npz"
 NAMES = ("a", "b", "c", "d")
 SPEC = ExpressionSpec(functions=("tanh",), max_size=24, max_cycles=5)
-GRIDS = Grids(2.0**-10, 6)
+GRIDS = Grids(Fixed(16, 6), 6)
 BUDGET = replace(BUDGETS["quick"], evaluations=700, rows=500, taggers=5)
 
 
@@ -214,7 +214,7 @@ def test_a_weight_of_zero_leaves_the_sum() -> None:
     start = {c: Call("add", (Var("a"), Var("b"))) for c in ("no", "yes")}
     goal = Goal(np.array([labels == 0, labels == 1]).T.astype(float))
     one = {"yes": start["yes"]}  # two classes have one sum
-    sums, _ = calibrate(one, columns, goal, {}, Grids(0.5, 6)).rounded(5)
+    sums, _ = calibrate(one, columns, goal, {}, Grids(Fixed(16, 15), 6)).rounded(5)
     assert all(term != Var("b") for e in sums.values() for _, term in terms(e))
     assert all(Num(0.0) not in e.args for e in sums.values() if isinstance(e, Call))
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.frontends.symbolic.breeding import Breeder
 from nacsr.frontends.symbolic.engine.hardware import Hardware
 from nacsr.frontends.symbolic.engine.sums import earliest_first
 from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var
 from nacsr.frontends.symbolic.fitting import Fit, Goal, newton, one_step
-from nacsr.frontends.symbolic.pool import Pool, Prices, Source, joined, mutants
+from nacsr.frontends.symbolic.pool import Pool, Prices, Source, joined
 from nacsr.frontends.symbolic.shapes import TABLE
 
 Real = NDArray[np.float64]
@@ -235,7 +236,7 @@ def enriched(
     pool: Pool,
     path: Path,
     source: Source,
-    operators: Sequence[str],
+    breeder: Breeder,
     count: int,
     rng: np.random.Generator,
 ) -> Pool:
@@ -246,7 +247,7 @@ def enriched(
     """
     chosen = list(dict.fromkeys(pool.terms[t] for t, _ in path.links))
     known = set(pool.terms)
-    bred = mutants(chosen, source.names, operators, count, rng)
+    bred = breeder.mutants(chosen, count, rng)
     fresh = [t for t in source.allowed(bred) if t not in known]
     if not fresh:
         return pool

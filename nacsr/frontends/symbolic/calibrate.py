@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.fixed import Fixed
 from nacsr.frontends.symbolic.digits import two_digits
 from nacsr.frontends.symbolic.expr import Call, Expr, Num, evaluate
 from nacsr.frontends.symbolic.fitting import Fit, Goal, derivatives, newton
@@ -33,10 +34,15 @@ BATCH = 8  # weights moved to two digits between two Newton steps of the rest
 
 @dataclass(frozen=True, slots=True)
 class Grids:
-    """What constants and tables may be: the step of a constant, and the address bits of a table."""
+    """What constants and tables may be: the working type, and the address bits of a table."""
 
-    lsb: float
+    precision: Fixed
     bits: int
+
+    @property
+    def lsb(self) -> float:
+        """The step of a constant."""
+        return self.precision.lsb
 
 
 def terms(expr: Expr) -> Iterator[tuple[float, Expr | None]]:
@@ -195,12 +201,15 @@ class _Reader:
             if term not in self._shapes:
                 self._shapes[term] = self._table(term)
             return self._shapes[term]
-        values = evaluate(term, self.columns, self.luts)
+        values = self._values(term)
         size = float(np.sqrt(np.mean(values * values))) or 1.0
         return _Part(term, values[:, None] * (self.unit / size), size / self.unit)
 
+    def _values(self, expr: Expr) -> Real:
+        return evaluate(expr, self.columns, self.luts, within=self.grids.precision)
+
     def _table(self, term: Call) -> _Part:
-        u = evaluate(term.args[0], self.columns, self.luts)
+        u = self._values(term.args[0])
         goal = self.goal
         found = shape(u, goal.weights, self.grids.bits, self.knots, goal.targets)
         if found is None:  # it does not vary: an offset of zero

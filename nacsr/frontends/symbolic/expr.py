@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.errors import ExpressionError, unknown
+from nacsr.fixed import Fixed
 from nacsr.luts import LutFunc, lut_functions
 
 Column = NDArray[np.float64]
@@ -210,6 +211,7 @@ def evaluate(
     luts: Mapping[str, LutFunc],
     *,
     exact: bool = False,
+    within: Fixed | None = None,
 ) -> Column:
     """The value for every event, in float64 arithmetic.
 
@@ -222,6 +224,7 @@ def evaluate(
         columns: float64 arrays of shape (events,), one a variable at least.
         luts: the LUT functions by name.
         exact: real functions instead of tables.
+        within: a working type, whose ends are where everything computed saturates.
 
     Returns:
         float64 array of shape (events,).
@@ -232,12 +235,16 @@ def evaluate(
     """
     events = len(next(iter(columns.values()))) if columns else 1
     with np.errstate(all="ignore"):
-        value = _evaluate(expr if exact else fold(expr, luts), columns, luts, exact)
+        value = _evaluate(expr if exact else fold(expr, luts), columns, luts, exact, within)
     return np.array(np.broadcast_to(value, (events,)), dtype=np.float64)
 
 
 def _evaluate(
-    expr: Expr, columns: Mapping[str, Column], luts: Mapping[str, LutFunc], exact: bool
+    expr: Expr,
+    columns: Mapping[str, Column],
+    luts: Mapping[str, LutFunc],
+    exact: bool,
+    within: Fixed | None,
 ) -> Column | np.float64:
     if isinstance(expr, Num):
         return np.float64(expr.value)
@@ -245,9 +252,11 @@ def _evaluate(
         if expr.name not in columns:
             raise ExpressionError(unknown("variable", expr.name, columns))
         return columns[expr.name]
-    args = [_evaluate(a, columns, luts, exact) for a in expr.args]
+    args = [_evaluate(a, columns, luts, exact, within) for a in expr.args]
+    value: Column | np.float64
     if expr.op in OPERATORS:
-        value: Column | np.float64 = OPERATORS[expr.op].apply(*args)
-        return value
-    function = lut(expr.op, luts)
-    return function.exact(*args) if exact else function.numpy(*args)
+        value = OPERATORS[expr.op].apply(*args)
+    else:
+        function = lut(expr.op, luts)
+        value = function.exact(*args) if exact else function.numpy(*args)
+    return value if within is None else np.clip(value, within.min, within.max)

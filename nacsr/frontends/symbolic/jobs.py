@@ -17,6 +17,7 @@ from nacsr.frontends.base import Candidate, Found, Outcome, Problem
 from nacsr.frontends.judge import measure
 from nacsr.frontends.symbolic import genotype
 from nacsr.frontends.symbolic.assemble import Limits, Style, assemble, enriched, expressions, ladder
+from nacsr.frontends.symbolic.breeding import Breeder
 from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
 from nacsr.frontends.symbolic.complexities import complexities
 from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
@@ -29,7 +30,7 @@ from nacsr.frontends.symbolic.fitting import Goal, one_hot, softened
 from nacsr.frontends.symbolic.importance import most_important
 from nacsr.frontends.symbolic.lower import lower
 from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.pool import Source, library
+from nacsr.frontends.symbolic.pool import Source
 from nacsr.frontends.symbolic.request import Config, Sample
 from nacsr.frontends.symbolic.shapes import OPEN, TABLE
 from nacsr.frontends.symbolic.show import to_text
@@ -159,20 +160,21 @@ def run_assemble(p: Payload, problem: Problem) -> Outcome:
     costs = search_costs(problem, precision, p["table_bits"])
     hardware = Hardware(grammar, costs, period_ns(problem.clock_mhz))
     bits, targets = p["table_bits"], goal.targets
-    source = Source(grammar, columns, goal.weights, problem.luts, bits, targets)
+    source = Source(grammar, columns, goal.weights, problem.luts, bits, targets, precision)
     readable = {**problem.luts, TABLE: OPEN}
     parts: list[Expr] = [Var(n) for n in names]
     parts += [parse(text, names, readable) for text in p["terms"]]
-    simple = library(names, p["operators"]) if p["tables"] else []
-    pool = source.pool([*parts, *source.allowed(simple)])
+    breeder = Breeder(names, p["operators"], p["functions"], p["tables"])
+    pool = source.pool([*parts, *source.allowed(breeder.library())])
     luts, dsps = (math.inf if p[k] is None else p[k] for k in ("max_luts", "max_dsps"))
     limits = Limits(p["max_size"], p["max_cycles"], dsp_luts(problem), luts, dsps)
     rng = np.random.default_rng(p["seed"])
-    for _ in range(ROUNDS if p["tables"] else 0):
+    for _ in range(ROUNDS):
         path = assemble(pool, goal, hardware, limits, STYLES[0])
-        pool = enriched(pool, path, source, p["operators"], MUTANTS, rng)
+        pool = enriched(pool, path, source, breeder, MUTANTS, rng)
     designs: dict[str, dict[str, Any]] = {}
-    styles = STYLES if goal.outputs > 1 else STYLES[:1]
+    styles = [s for s in STYLES if p["tables"] or not s.additive]
+    styles = styles if goal.outputs > 1 else styles[:1]
     for n, style in enumerate(styles):
         links = assemble(pool, goal, hardware, limits, style).links
         rungs = p["designs"] // len(styles) + (n < p["designs"] % len(styles))
@@ -197,7 +199,7 @@ def run_design(p: Payload, problem: Problem) -> Outcome:
 
 def _measured(p: Payload, problem: Problem, precision: Fixed) -> list[Found]:
     """The design with coarse tables and with fine ones."""
-    luts, grids = problem.luts, Grids(precision.lsb, p["table_bits"])
+    luts, grids = problem.luts, Grids(precision, p["table_bits"])
     readable = {**luts, TABLE: OPEN}
     try:
         sums = {c: parse(t, problem.names, readable) for c, t in p["expressions"].items()}

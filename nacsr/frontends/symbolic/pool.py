@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.fixed import Fixed
 from nacsr.frontends.symbolic.engine.hardware import Hardware
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
-from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, evaluate
+from nacsr.frontends.symbolic.expr import Call, Expr, evaluate
 from nacsr.frontends.symbolic.shapes import TABLE, shape
 from nacsr.frontends.symbolic.uncentred import is_linear
 from nacsr.luts import LutFunc
@@ -23,8 +24,6 @@ MOST_TERMS = 1_200
 LEAST_SPREAD = 1e-6
 STIFF = 0.02
 """Added to what a term's columns have of their own: what has nearly none promises nothing."""
-FACTORS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0)
-"""Of the second part of a sum inside a table: a shift or a sign, which are free."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +107,7 @@ class Source:
         weights: how much each event counts; None: all the same.
         bits: of the address of a fitted table.
         targets: what tables are for, shape (events, outputs).
+        within: the working type, where values saturate.
     """
 
     def __init__(
@@ -118,9 +118,10 @@ class Source:
         luts: Mapping[str, LutFunc],
         bits: int,
         targets: Real | None = None,
+        within: Fixed | None = None,
     ) -> None:
         self.grammar, self.columns, self.weights = grammar, columns, weights
-        self.targets = targets
+        self.targets, self.within = targets, within
         self.luts, self.bits, self.names = luts, bits, tuple(columns)
 
     def pool(self, terms: Iterable[Expr]) -> Pool:
@@ -146,7 +147,7 @@ class Source:
     def _columns(self, term: Expr) -> Real | None:
         fitted = isinstance(term, Call) and term.op == TABLE
         inner = term.args[0] if isinstance(term, Call) and fitted else term
-        values = evaluate(inner, self.columns, self.luts)
+        values = evaluate(inner, self.columns, self.luts, within=self.within)
         if not np.isfinite(values).all():
             return None
         if fitted:
@@ -168,47 +169,6 @@ def joined(a: Pool, b: Pool) -> Pool:
     columns = np.hstack([a.columns, *(b.columns[:, b.spans[i]] for i in new)])
     terms = (*a.terms, *(b.terms[i] for i in new))
     return Pool(terms, (*a.trees, *(b.trees[i] for i in new)), columns, tuple(spans))
-
-
-def library(names: Sequence[str], operators: Sequence[str]) -> list[Expr]:
-    """Tables of every input, and of the simple combinations of two."""
-    x: list[Expr] = [Var(n) for n in names]
-    inner: list[Expr] = list(x)
-    pairs = [(a, b) for i, a in enumerate(x) for b in x[i + 1 :]]
-    if "add" in operators:
-        inner += [combined(a, b, f) for a, b in pairs for f in FACTORS]
-    inner += [Call(o, (a, b)) for o in ("min", "max", "mul") if o in operators for a, b in pairs]
-    return [Call(TABLE, (u,)) for u in inner]
-
-
-def combined(a: Expr, b: Expr, factor: float) -> Expr:
-    """``a + factor * b``, a difference where the factor is negative."""
-    scaled = b if abs(factor) == 1 else Call("mul", (Num(abs(factor)), b))
-    return Call("add" if factor > 0 else "sub", (a, scaled))
-
-
-def mutants(
-    terms: Sequence[Expr],
-    names: Sequence[str],
-    operators: Sequence[str],
-    count: int,
-    rng: np.random.Generator,
-) -> list[Expr]:
-    """Terms near the given ones: one more input, one less, another combination."""
-    found: dict[Expr, None] = {}
-    tables = [t for t in terms if isinstance(t, Call) and t.op == TABLE]
-    for _ in range(count if tables and "add" in operators else 0):
-        u = tables[int(rng.integers(len(tables)))].args[0]
-        x = Var(names[int(rng.integers(len(names)))])
-        factor = FACTORS[int(rng.integers(len(FACTORS)))]
-        other = tables[int(rng.integers(len(tables)))].args[0]
-        choices: list[Expr] = [combined(u, x, factor), combined(u, x, 2 * factor)]
-        choices += [Call(o, (u, x)) for o in ("min", "max") if o in operators]
-        choices += [combined(u, other, factor)] if other != u else []
-        if isinstance(u, Call) and u.op in ("add", "sub"):
-            choices += [u.args[0], combined(u.args[0], x, factor)]
-        found[Call(TABLE, (choices[int(rng.integers(len(choices)))],))] = None
-    return list(found)
 
 
 class _Uncentred(Hardware):

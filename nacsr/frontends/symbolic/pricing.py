@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from nacsr.cost import OperatorCost
 from nacsr.errors import DataError, ExpressionError, FixedError
+from nacsr.fixed import Fixed
 from nacsr.frontends.symbolic.engine.hardware import chain, is_power_of_two
 from nacsr.frontends.symbolic.engine.selection import ranks
 from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var, evaluate, fold, size
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
+from nacsr.frontends.symbolic.saturation import saturate
 from nacsr.luts import LutFunc
 
 Real = NDArray[np.float64]
@@ -45,12 +47,12 @@ def score(
 
     Scale and offset are the best ones, for designs are assembled with weights of their own: a
     formula that was fitted in other units, or to targets of 0 and 1, is judged by its shape. The
-    loss is infinite where a value inside it is no number, or goes beyond what the working
-    type holds; and where the formula calls a function that is not in ``luts``.
+    loss is infinite where a value inside it is no number, or saturates too often; and where the
+    formula calls a function that is not in ``luts``.
     """
     try:
         folded = fold(expr, luts)
-        values = _values(folded, sample, config.precision.max, luts)
+        values = _values(folded, sample, config.precision, luts)
     except (ExpressionError, FixedError):
         return Scored(expr, math.inf, 1, 0.0, 0.0, size(expr))
     loss = math.inf if values is None else _loss(values, sample)
@@ -66,8 +68,10 @@ def _loss(values: Real, sample: Sample) -> float:
     return float(np.average((scale * x - y) ** 2, weights=weights))
 
 
-def _values(expr: Expr, sample: Sample, reach: float, luts: Mapping[str, LutFunc]) -> Real | None:
-    """Values of a formula, each distinct part evaluated once; None if one exceeds the reach."""
+def _values(
+    expr: Expr, sample: Sample, precision: Fixed, luts: Mapping[str, LutFunc]
+) -> Real | None:
+    """Values of a formula, each distinct part evaluated once; None if one saturates often."""
     columns = dict(zip(sample.names, sample.z.T, strict=True))
     done: dict[Expr, Expr] = {}  # a part, and the variable that holds its values
 
@@ -80,7 +84,7 @@ def _values(expr: Expr, sample: Sample, reach: float, luts: Mapping[str, LutFunc
         parts = tuple([done.get(a, a) for a in node.args])
         columns[name] = evaluate(Call(node.op, parts), columns, luts)
         done[node] = Var(name)
-        return bool((np.abs(columns[name]) <= reach).all())
+        return saturate(columns[name], precision)
 
     return evaluate(done.get(expr, expr), columns, luts) if visit(expr) else None
 

@@ -75,7 +75,7 @@ class Config:
         rows: size of the random subset of rows that the search works on.
         operators: operators, keys of ``OPERATORS`` that take no division.
         functions: names of LUT functions.
-        precision: the working type; no intermediate value may exceed it on the training rows.
+        precision: the working type, at whose ends values saturate; see ``saturation``.
         period_ns: usable part of a clock period.
         dsp_luts: LUTs that one DSP counts as; the chip's own ratio of both makes a share of
             the chip cost the same in either currency.

@@ -5,7 +5,7 @@ scaling, Keijzer 2003, for every term of the sum: Searson's multigene regression
 the search only has to find the shapes of the terms.
 
 Terms are evaluated in the working precision, exactly as they will be lowered: products are
-truncated to its fractional bits, tables are the firmware's, and no value may leave its range.
+truncated to its fractional bits, tables are the firmware's, and values beyond it saturate.
 float32 holds every such value up to 24 bits; wider ones are only nearly exact here.
 """
 
@@ -24,6 +24,7 @@ from nacsr.frontends.symbolic.engine.hardware import CHOICES, Hardware
 from nacsr.frontends.symbolic.engine.normal import Column, Fitted, Term, solve
 from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.expr import OPERATORS
+from nacsr.frontends.symbolic.saturation import SATURATED, saturate
 from nacsr.frontends.symbolic.shapes import TABLE, shape
 
 Function = Callable[[Column], Column]
@@ -73,6 +74,7 @@ class Evaluator:
         functions: the LUT functions, table lookups on float32 columns.
         precision: the working type.
         table_bits: address bits of a fitted table.
+        saturated: share of rows on which a value may saturate.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class Evaluator:
         functions: Mapping[str, Function],
         precision: Fixed,
         table_bits: int = 6,
+        saturated: float = SATURATED,
     ) -> None:
         self.grammar, self.hardware, self.precision = grammar, hardware, precision
-        self.reach, self.table_bits = precision.max, table_bits
+        self.table_bits, self.saturated = table_bits, saturated
         self.rows: int = inputs.shape[1]
         self.weights = weights
         self.mean = float(np.average(target, weights=weights))
@@ -113,7 +116,7 @@ class Evaluator:
         return column if self._root is None else column * self._root
 
     def column(self, tree: Tree) -> Column | None:
-        """A tree's values, or None if some exceed the range of the precision."""
+        """A tree's values, or None if too many saturate."""
         found = self._inputs.get(tree)
         if found is not None:
             return found
@@ -137,8 +140,7 @@ class Evaluator:
         if symbol == TABLE:
             return self._fitted(arguments[0])
         result = self._settled(symbol, arguments)
-        inside = result.max() <= self.reach and result.min() >= -self.reach
-        return result if inside else None
+        return result if saturate(result, self.precision, self.saturated) else None
 
     def _argument(self, tree: Tree, exact: bool) -> Column | float | None:
         """What an operator reads: a constant lies on the grid unless all its digits count."""
@@ -177,7 +179,7 @@ class Evaluator:
         return made
 
     def term(self, tree: Tree) -> Term | None:
-        """A tree as a term, or None if it is out of range or constant."""
+        """A tree as a term, or None if it saturates too often or is constant."""
         if tree in self._terms:
             return self._terms[tree]
         column = self.column(tree)

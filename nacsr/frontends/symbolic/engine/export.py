@@ -30,7 +30,7 @@ class Export:
         self, evaluator: Evaluator, sample: Sample, luts: Mapping[str, LutFunc], config: Config
     ) -> None:
         self.evaluator, self.sample, self.luts = evaluator, sample, luts
-        self.grids = Grids(config.precision.lsb, config.table_bits)
+        self.grids = Grids(config.precision, config.table_bits)
         self.frac = config.precision.frac
         self.columns = dict(zip(sample.names, sample.z.T, strict=True))
         self.goal = Goal(sample.y[:, None], sample.weights, regression=True)
@@ -46,7 +46,8 @@ class Export:
             )
             fitted, tables = found.rounded(self.frac)
             whole = fitted["y"]
-            values = evaluate(whole, self.columns, {**self.luts, **tables})
+            luts, within = {**self.luts, **tables}, self.grids.precision
+            values = evaluate(whole, self.columns, luts, within=within)
             errors = (values - self.sample.y) ** 2
             loss = float(np.average(errors, weights=self.sample.weights))
         return Scored(whole, loss, i.cycles, i.luts, i.dsps, i.size, tables)

@@ -20,6 +20,7 @@ from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
 from nacsr.frontends.symbolic.engine.variation import Library, Variation
 from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Var, walk
 from nacsr.frontends.symbolic.request import Config, Sample, Scored
+from nacsr.frontends.symbolic.saturation import SATURATED
 from nacsr.luts import LutFunc
 
 ARGUMENTS = ("a", "b", "c")
@@ -46,16 +47,16 @@ def search(
     hardware = Hardware(grammar, costs, config.period_ns)
     functions = {f: on_float32(luts[f], config.precision.frac) for f in config.functions}
 
-    def evaluator(part: Sample) -> Evaluator:
-        inputs, precision, bits = part.z.T, config.precision, config.table_bits
+    def evaluator(part: Sample, saturated: float = SATURATED) -> Evaluator:
+        inputs, types = part.z.T, (config.precision, config.table_bits)
         return Evaluator(
-            grammar, hardware, inputs, part.y, part.weights, functions, precision, bits
+            grammar, hardware, inputs, part.y, part.weights, functions, *types, saturated
         )
 
     rows = np.sort(rng.permutation(len(sample.y))[: config.rows])
     guesses = [_split(g, grammar, sample.names) for g in config.guesses]
     front = _evolve(evaluator(sample.take(rows)), config, guesses, rng)
-    full = evaluator(sample)
+    full = evaluator(sample, 2 * SATURATED)  # what a few rows allowed stays allowed
     rescored = full.assess_all([i.terms for i in front])
     legal = _front([i for i in rescored if i is not None], config)
     export = Export(full, sample, luts, config)
