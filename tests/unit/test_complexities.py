@@ -5,12 +5,10 @@ from __future__ import annotations
 import ast
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from nacsr.cli import main
 from nacsr.cost import operator_costs
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
@@ -24,6 +22,7 @@ from nacsr.frontends.symbolic.complexities import (
 )
 from nacsr.frontends.symbolic.expr import OPERATORS
 from nacsr.luts import lut_functions
+from tests.unit.test_cli import call
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "symbolic"
 FIGURES = SHARED / "operator_cycles_vu9p.csv"
@@ -131,23 +130,15 @@ def test_text_for_pysr_is_python():
     assert "dict.fromkeys(('sin', 'gauss'), 0)" in ast.unparse(words["nested_constraints"])
 
 
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    before, sys.argv = sys.argv, ["nacsr", "complexities", *arguments]
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-    finally:
-        sys.argv = before
-    out = capsys.readouterr()
-    return code, out.out, out.err
+def listed(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of nacsr complexities."""
+    return call(capsys, "complexities", *arguments)
 
 
 @pytest.mark.parametrize("precision", ["16,6", "fixed<16,6>"])
 def test_command(capsys, precision):
     words = ["--precision", precision, "--impl", "math", "--target", "vu9p"]
-    code, out, _ = call(capsys, *words, "--functions", ",".join(PUBLISHED))
+    code, out, _ = listed(capsys, *words, "--functions", ",".join(PUBLISHED))
     assert code == 0
     for name, cycles in {"mul": 1, **PUBLISHED}.items():
         row = next(line for line in out.splitlines() if f" {name} " in line and "│" in line)
@@ -157,14 +148,14 @@ def test_command(capsys, precision):
 
 
 def test_command_for_scripts(capsys):
-    code, out, _ = call(capsys, "--json", "--functions", "sin", "--operators", "add,select")
+    code, out, _ = listed(capsys, "--json", "--functions", "sin", "--operators", "add,select")
     rows = {r["operator"]: r for r in json.loads(out)}
     assert code == 0
     assert list(rows) == ["add", "select", "sin"]
     cost = table(("add",), (), AT, 200.0, "vu9p")["add"]
     assert rows["add"]["luts"] == cost.luts
     assert rows["add"]["delay_ns"] == round(cost.delay_ns, 3)
-    code, out, _ = call(capsys, "--json", "--impl", "math")
+    code, out, _ = listed(capsys, "--json", "--impl", "math")
     everything = {r["operator"]: r for r in json.loads(out)}
     assert everything["sin"] == {
         "operator": "sin", "cycles": 8, "delay_ns": None, "luts": None, "dsps": None,
@@ -183,7 +174,7 @@ def test_command_for_scripts(capsys):
     ],
 )
 def test_command_refuses(capsys, words, says):
-    code, _, err = call(capsys, *words)
+    code, _, err = listed(capsys, *words)
     assert code == 2
     assert says in err
     assert err.count("\n") == 1

@@ -9,29 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nacsr.cost import operator_costs
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed, Rounding
 from nacsr.frontends.symbolic import julia_code, pricing, pysr_options
 from nacsr.frontends.symbolic.expr import Call, Expr, Num
 from nacsr.frontends.symbolic.parse import parse
 from nacsr.frontends.symbolic.request import Config
-from nacsr.luts import LutFunc, lut_functions
-
-LUTS = lut_functions()
-COSTS = operator_costs(Fixed(16, 6), 200.0)
-CONFIG = Config(
-    evaluations=3_000,
-    rows=50,
-    operators=("add", "sub", "mul", "max", "square"),
-    functions=("sin", "tanh"),
-    max_size=12,
-    max_cycles=8,
-    period_ns=4.375,
-    precision=Fixed(16, 6),
-    dsp_luts=100.0,
-)
-
+from nacsr.luts import LutFunc
+from tests.unit.test_pysr import CONFIG, COSTS, LUTS
 
 # ---- options
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 import nacsr
 from nacsr.archive import Archive
-from nacsr.cli import main
 from nacsr.cost import estimate
 from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling
@@ -46,6 +44,7 @@ from nacsr.sweep import (
     sweep,
 )
 from nacsr.targets import target
+from tests.unit.test_cli import call
 
 NAMES = ("a", "b")
 TEXTS = {"g": "a*b + 0.3*sin(2*a)", "q": "square(a) - 0.7", "t": "0.6 - b"}
@@ -298,18 +297,9 @@ def ids(run: Path) -> dict[str, str]:
         return {e.candidate.title: e.id for e in archive.entries()}
 
 
-def call(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
+def swept(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of nacsr sweep."""
-    before, sys.argv = sys.argv, ["nacsr", "sweep", *map(str, args)]
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-    finally:
-        sys.argv = before
-    out = capsys.readouterr()
-    return code, out.out, out.err
+    return call(capsys, "sweep", *args)
 
 
 def test_one_design_at_its_own_precision_is_what_the_archive_says(
@@ -317,7 +307,7 @@ def test_one_design_at_its_own_precision_is_what_the_archive_says(
 ) -> None:
     id_ = ids(run)["design 1"]
     where = ("--widths", "16", "--integer", 6, "--out", tmp_path, "--json")
-    code, out, _ = call(capsys, f"{run}:{id_[:6]}", *where)
+    code, out, _ = swept(capsys, f"{run}:{id_[:6]}", *where)
     assert code == 0
     (row,) = json.loads(out)
     with Archive(run) as archive:
@@ -331,7 +321,7 @@ def test_one_design_at_its_own_precision_is_what_the_archive_says(
 def test_a_run_sweeps_the_expressions_of_its_front(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, _ = call(capsys, run, "--widths", "10,14", "--max-error", 0.5)
+    code, out, _ = swept(capsys, run, "--widths", "10,14", "--max-error", 0.5)
     assert code == 0
     rows = read(run / "sweep" / "sweep.csv")
     with Archive(run) as archive:
@@ -350,7 +340,7 @@ def test_several_runs_share_a_figure(
 ) -> None:
     one = f"{run}:{ids(run)['design 1']}"
     where = ("--widths", 10, "--top", 1, "--out", tmp_path)
-    code, out, _ = call(capsys, run, one, *where)
+    code, out, _ = swept(capsys, run, one, *where)
     assert code == 0
     best = ids(run)["design 1"]  # of the front, too
     assert [r["design"] for r in read(tmp_path / "sweep.csv")] == [f"run:{best}"] * 2
@@ -365,7 +355,7 @@ def test_an_interrupted_sweep_keeps_its_points(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nacsr.sweep.points", stopped)
-    code, out, _ = call(capsys, run, "--widths", "10..14", "--out", tmp_path)
+    code, out, _ = swept(capsys, run, "--widths", "10..14", "--out", tmp_path)
     assert code == 130
     assert "Stopped; 2 of " in out
     assert len(read(tmp_path / "sweep.csv")) == 2
@@ -391,7 +381,7 @@ def test_bad_input_is_one_line(
         ((run, "--max-error", "-1"), "positive"),
         ((run, "--widths", "8", "--out", file / "x"), "--out"),
     ]:
-        code, _, err = call(capsys, *args)
+        code, _, err = swept(capsys, *args)
         assert code == 2, err
         assert err.count("\n") == 1
         assert says in err
@@ -404,7 +394,7 @@ def test_a_front_without_expressions_is_refused(
     (tmp_path / "data.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
     spec = StudySpec.from_mapping({"dataset": "data.csv"})
     nacsr.Study(spec, tmp_path / "run", base=tmp_path).archive.close()
-    code, _, err = call(capsys, tmp_path / "run")
+    code, _, err = swept(capsys, tmp_path / "run")
     assert code == 2
     assert "no expression is on the front" in err
 
