@@ -13,6 +13,9 @@ Objectives: jets, searched on (loss, cycles, area) or on (loss, size); of either
 formula a class within a budget of cycles, at 200 MHz, where hardly a formula of this size takes
 more than six, and at 400 MHz.
 
+Beside them, on the same events: accuracies of the float baselines of jets and MAGIC, unless
+``--no-baselines`` saves the minutes that they take to fit.
+
 All scores are of held-out events, with the tables of the chip. Jets: accuracy after the weights
 of the terms of all five formulas are fitted together (multinomial logistic regression, as for a
 design), and the mean R2 of the five before. Medians over seeds, each a split of its own; the
@@ -34,8 +37,9 @@ from functools import cache
 from multiprocessing import get_context
 from statistics import median
 
+import baselines
 import numpy as np
-from engines_data import CLOCK_MHZ, Score, case, judged
+from engines_data import CLOCK_MHZ, Score, case, judged, task_of
 
 from nacsr.cost.schedule import period_ns
 from nacsr.frontends.symbolic.complexities import complexities
@@ -274,6 +278,15 @@ def objectives(asked: argparse.Namespace, pool: ProcessPoolExecutor) -> None:
                 print(f"{clock:5.0f}  {cycles:6}  {kind:18} {shown}", flush=True)
 
 
+def references(asked: argparse.Namespace) -> None:
+    """The float baselines on the events of the searches, which formulas are fitted to as well."""
+    for name in ("jets", "magic"):
+        tasks = [task_of(name, seed) for seed in asked.seed]
+        rows = [[r for model in baselines.FLOATS for r in model(task)] for task in tasks]
+        print(f"\n{name}: accuracy of baselines on {len(tasks[0].train):,} training events")
+        baselines.show(baselines.medians(rows))
+
+
 PARTS = {"operon": compared, "objectives": objectives}
 
 
@@ -285,6 +298,7 @@ def main() -> None:
     parser.add_argument("--caps", type=int, nargs="+", default=list(CAPS))
     parser.add_argument("--evaluations", type=int)
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--baselines", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()
     asked.seed = asked.seed or ([1] if asked.quick else [1, 2, 3])
     asked.evaluations = asked.evaluations or (3_000 if asked.quick else 10_000)
@@ -294,6 +308,8 @@ def main() -> None:
             started = time.perf_counter()
             PARTS[part](asked, pool)
             print(f"{time.perf_counter() - started:.0f} s")
+    if asked.baselines:
+        references(asked)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from symbolic_data import jets, magic, muons
+from symbolic_data import Task, jets, magic, muons
 
 from nacsr.data.events import Events
 from nacsr.data.words import derive_features, fit_scaling, to_words
@@ -69,7 +69,7 @@ class Score:
 def case(name: str, seed: int) -> Case:
     """The data of a name, split by a seed."""
     problem = _muon_problem(seed) if name == "dimuon" else _class_problem(name, seed)
-    kept = np.random.default_rng(seed).permutation(len(problem.train.y))[:TRAIN_ROWS]
+    kept = _kept(seed, problem.train)
     train = Events(problem.train.words[kept], problem.train.y[kept])
     test, known = problem.validation, problem.task == "classification"
     return Case(
@@ -82,6 +82,17 @@ def case(name: str, seed: int) -> Case:
         train.y if known else None,
         test.y if known else None,
     )
+
+
+def task_of(name: str, seed: int) -> Task:
+    """The classification of a name with the training events that ``case`` has."""
+    task = (jets if name == "jets" else magic)(seed)
+    kept = _kept(seed, task.train)
+    return replace(task, train=Events(task.train.words[kept], task.train.y[kept]))
+
+
+def _kept(seed: int, events: Events) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).permutation(len(events.y))[:TRAIN_ROWS]
 
 
 def _class_problem(name: str, seed: int) -> Problem:

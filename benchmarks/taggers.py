@@ -6,7 +6,8 @@ A search a seed on the 155,484 generated jets (not the public set), designs pick
 events only, accuracies bit-true on test events, hardware at 200 MHz by our C-synthesis estimate.
 The additive tables, fitted on training and validation events, are shown at their best: which
 of a grid of them are compared is decided by the very test accuracies that are printed. Of
-several seeds the medians are printed. ``--baselines`` adds the float models and the anchors.
+several seeds the medians are printed. The float models and the anchors are printed beside them,
+unless ``--no-baselines`` saves the minutes that they take to fit.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, nargs="+", default=[16, 6, 3])
     parser.add_argument("--budget", default="default", choices=BUDGETS)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--baselines", action="store_true")
+    parser.add_argument("--baselines", action=argparse.BooleanOptionalAction, default=True)
     asked = parser.parse_args()
     order = baselines.ranked(jets(asked.seeds[0]))
     for count in asked.features:
@@ -117,6 +118,7 @@ def compare(names: Sequence[str] | None, asked: argparse.Namespace) -> None:
     """One table: every additive design that is not beaten, and what we have within its cost."""
     ours: list[list[Point]] = []
     theirs: list[list[baselines.Row]] = []
+    floats: list[list[baselines.Row]] = []
     for seed in asked.seeds:
         began = time.monotonic()
         spec, dataset = study(seed, names, asked.budget)
@@ -131,13 +133,12 @@ def compare(names: Sequence[str] | None, asked: argparse.Namespace) -> None:
         rows = baselines.additive_tables(task)
         theirs.append([r for r in rows if r.method == "analytic, csynth"])
         if asked.baselines:
-            floats = [baselines.logistic, baselines.additive_floats, baselines.trees]
-            baselines.show([r for f in [*floats, baselines.network] for r in f(task)])
+            floats.append([row for model in baselines.FLOATS for row in model(task)])
     print("additive tables: LUT, cycles, accuracy | ours within that: LUT, accuracy | difference")
     for name in dict.fromkeys(r.name for r in theirs[0]):
         line(name, [next(r for r in rows if r.name == name) for rows in theirs], ours)
     if asked.baselines:
-        baselines.show(list(baselines.ANCHORS))
+        baselines.show([*baselines.medians(floats), *baselines.ANCHORS])
 
 
 def line(name: str, rows: Sequence[baselines.Row], ours: Sequence[Sequence[Point]]) -> None:
