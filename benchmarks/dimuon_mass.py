@@ -30,14 +30,14 @@ from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
-from nacsr.frontends.symbolic.calibrate import terms
-from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
-from nacsr.frontends.symbolic.engines import ENGINES
-from nacsr.frontends.symbolic.expr import Call, Expr, Var
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.request import Config, Sample, Scored
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.engines.costs import dsp_luts, search_costs
+from nacsr.frontends.symbolic.engines.registry import ENGINES
+from nacsr.frontends.symbolic.engines.request import Config, Sample, Scored
+from nacsr.frontends.symbolic.fitting.calibrate import terms
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Var
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.language.show import to_text
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.luts import LutFunc, lut_functions
 
 TARGET, CLOCK_MHZ = "vu13p", 200.0

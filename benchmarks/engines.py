@@ -42,11 +42,11 @@ import numpy as np
 from engines_data import CLOCK_MHZ, Score, case, judged, task_of
 
 from nacsr.cost.schedule import period_ns
-from nacsr.frontends.symbolic.complexities import complexities
-from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
-from nacsr.frontends.symbolic.engines import ENGINES
-from nacsr.frontends.symbolic.operon import WORKER
-from nacsr.frontends.symbolic.request import Config, Sample, Scored
+from nacsr.frontends.symbolic.engines.complexities import complexities
+from nacsr.frontends.symbolic.engines.costs import dsp_luts, search_costs
+from nacsr.frontends.symbolic.engines.operon import WORKER
+from nacsr.frontends.symbolic.engines.registry import ENGINES
+from nacsr.frontends.symbolic.engines.request import Config, Sample, Scored
 
 CASES = ("jets", "magic", "dimuon")
 CAPS = (20, 40, 80)

@@ -15,10 +15,10 @@ from nacsr.data.words import derive_features, fit_scaling, to_words
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
 from nacsr.frontends.symbolic import genotype
-from nacsr.frontends.symbolic.calibrate import Grids, calibrate
-from nacsr.frontends.symbolic.expr import Expr, evaluate
-from nacsr.frontends.symbolic.fitting import Goal, one_hot
-from nacsr.frontends.symbolic.request import Scored
+from nacsr.frontends.symbolic.engines.request import Scored
+from nacsr.frontends.symbolic.fitting.calibrate import Grids, calibrate
+from nacsr.frontends.symbolic.fitting.newton import Goal, one_hot
+from nacsr.frontends.symbolic.language.expr import Expr, evaluate
 from nacsr.metrics import auc
 
 Real = NDArray[np.float64]

@@ -19,10 +19,10 @@ import numpy as np
 from nacsr.cost import estimate
 from nacsr.data.words import Feature, Scaling
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import Call, Expr
-from nacsr.frontends.symbolic.expr import evaluate as value_of
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.expr import Call, Expr
+from nacsr.frontends.symbolic.language.expr import evaluate as value_of
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import evaluate
 from nacsr.luts import LutFunc, fit, lut_functions
 from nacsr.luts.price import price_of

@@ -19,7 +19,16 @@ from nacsr.measure import QUALITY
 from nacsr.spec import CampaignSpec, StudySpec
 from nacsr.spec.campaign import JOIN
 from nacsr.study import Observer, Silent, Study
-from nacsr.sweep import Arithmetic, Formulas, Point, arithmetics, best_network, points, read_widths
+from nacsr.sweep import (
+    Arithmetic,
+    Formulas,
+    Point,
+    arithmetics,
+    best_formulas,
+    best_network,
+    points,
+    read_widths,
+)
 
 Watch = Callable[[str, Study], AbstractContextManager[Observer]]
 """Makes an observer for a variant, by its name and study."""
@@ -59,7 +68,9 @@ class Result:
     @property
     def formulas(self) -> tuple[Entry, ...]:
         """The expressions of the front, the most accurate first."""
-        return tuple(e for e in self.front if e.candidate.family == "expression")
+        if self.study is None:
+            return ()
+        return tuple(best_formulas(self.front, self.study.prepared.problem.task))
 
 
 class Campaign:

@@ -23,12 +23,12 @@ from nacsr.errors import (
     unknown,
 )
 from nacsr.fixed import Fixed, Overflow, Rounding
-from nacsr.frontends.symbolic.budget import lower_within
-from nacsr.frontends.symbolic.expr import OPERATORS, Expr, functions, variables
-from nacsr.frontends.symbolic.hall import read_hall
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import ALIASES, names_in, parse
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.engines.hall import read_hall
+from nacsr.frontends.symbolic.language.expr import OPERATORS, Expr, functions, variables
+from nacsr.frontends.symbolic.language.parse import ALIASES, names_in, parse
+from nacsr.frontends.symbolic.language.show import to_text
+from nacsr.frontends.symbolic.lowering.budget import lower_within
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import Graph
 from nacsr.luts import LutFunc, Settings, lut_functions, refitted
 

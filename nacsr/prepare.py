@@ -79,6 +79,7 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
     check_words(x[parts.train], words[parts.train], features)
     events = Events(words, dataset.y, dataset.weights)
     own = _own_luts(spec)
+    teacher = _teacher(spec, dataset, x[parts.train])
     problem = Problem(
         features=features,
         classes=dataset.classes,
@@ -88,10 +89,10 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         target=spec.target,
         clock_mhz=spec.clock_mhz,
         precision=precision,
-        digest=_digest(dataset, parts.digest, features, scaling, own),
+        digest=_digest(dataset, parts.digest, features, scaling, own, teacher),
         task=dataset.task,
         luts={**lut_functions(), **own},
-        teacher=_teacher(spec, dataset, x[parts.train]),
+        teacher=teacher,
         folder=out,
     )
     return Prepared(problem, events.take(parts.test), out)
@@ -140,7 +141,11 @@ def _digest(
     features: tuple[Feature, ...],
     scaling: Scaling,
     luts: Mapping[str, LutFunc],
+    teacher: NDArray[np.float64] | None,
 ) -> str:
+    """Of all that recorded work depends on besides the study file."""
     text = f"{dataset.digest} {split_digest} {features} {scaling}"
     text += "".join(f" {lut} {lut.table.tolist()}" for lut in luts.values())
+    if teacher is not None:  # the design behind the same name may be another by now
+        text += f" {hashlib.sha256(teacher.tobytes()).hexdigest()}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -20,10 +20,10 @@ from nacsr.errors import ExpressionError, FixedError, NacsrError, SpecError, unk
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Events, Problem
 from nacsr.frontends.judge import performance
-from nacsr.frontends.symbolic.budget import lower_within
-from nacsr.frontends.symbolic.expr import Expr, evaluate
 from nacsr.frontends.symbolic.genotype import formulas
-from nacsr.frontends.symbolic.lower import lower
+from nacsr.frontends.symbolic.language.expr import Expr, evaluate
+from nacsr.frontends.symbolic.lowering.budget import lower_within
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import Graph
 from nacsr.luts import LutFunc
 from nacsr.measure import HARDWARE, METRICS, QUALITY, Measurement
@@ -342,6 +342,21 @@ def _quality(values: NDArray[Any], problem: Problem, events: Events) -> float:
     if problem.task == "regression":
         return rmse(values[:, 0], events.y, events.weights)[0]
     return accuracy(values, events.y, events.weights)[0]
+
+
+def best_formulas(entries: Sequence[Entry], task: str) -> list[Entry]:
+    """The expressions among some designs, the most accurate on validation events first.
+
+    A front's own order is that of the study's first objective, which may be any.
+    """
+    metric = QUALITY[task][0]
+    sign = -1 if METRICS[metric].maximise else 1
+
+    def rank(entry: Entry) -> tuple[float, str]:
+        found = entry.find(metric, "interpreter", "validation")
+        return float("inf") if found is None else sign * found.value, entry.id
+
+    return sorted((e for e in entries if e.candidate.family == "expression"), key=rank)
 
 
 def best_network(entries: Sequence[Entry], metric: str, events_are: str) -> float | None:

@@ -47,7 +47,7 @@ def complexities(
     """
     from nacsr.errors import SpecError
     from nacsr.fixed import Fixed
-    from nacsr.frontends.symbolic import complexities as costs
+    from nacsr.frontends.symbolic.engines import complexities as costs
     from nacsr.luts import lut_functions
 
     luts, at = lut_functions(dir), Fixed.parse(precision)
@@ -81,7 +81,7 @@ def _list(text: str) -> list[str]:
 
 def _figures(name: str, cost: OperatorCost, impl: str) -> dict[str, float | None]:
     """Delay in ns, LUTs and DSPs; of functions of HLS only the cycles are known."""
-    from nacsr.frontends.symbolic.expr import OPERATORS as BASE
+    from nacsr.frontends.symbolic.language.expr import OPERATORS as BASE
 
     if impl == "math" and name not in BASE:
         return {"delay_ns": None, "luts": None, "dsps": None}

@@ -70,7 +70,7 @@ def targets(json: Json = False) -> None:
 def doctor(json: Json = False) -> None:
     """What works here: packages, compiler, Julia, vendor tools, and what to do about the rest."""
     from nacsr.errors import NacsrError
-    from nacsr.frontends.symbolic.pysr import julia
+    from nacsr.frontends.symbolic.engines.pysr import julia
     from nacsr.tools import gxx, headers, vendor
 
     checks: list[dict[str, str]] = [

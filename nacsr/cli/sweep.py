@@ -31,7 +31,7 @@ def sweep(
         typer.Option(help="Besides: types chosen for the least cost at this proven error."),
     ] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Only so many of each front, the best ones.")
+        int | None, typer.Option(min=1, help="Only so many of each front, the most accurate.")
     ] = None,
     events: Annotated[
         str, typer.Option(help="Whom to ask: validation, which selects, or test.")
@@ -97,7 +97,7 @@ def sweep(
 
 
 def _open(source: str, top: int | None) -> tuple[Study, list[Entry], list[Entry]]:
-    """A run, its front, and which of its designs to sweep.
+    """A run, its front, and which of its designs to sweep, the most accurate first.
 
     Raises:
         ArchiveError: if there is no such run or design.
@@ -105,6 +105,7 @@ def _open(source: str, top: int | None) -> tuple[Study, list[Entry], list[Entry]
     """
     from nacsr.errors import SpecError
     from nacsr.study import Study, is_run
+    from nacsr.sweep import best_formulas
 
     run, _, id_ = (source, "", "") if is_run(Path(source)) else source.rpartition(":")
     study = Study.resume(run or source)
@@ -112,7 +113,7 @@ def _open(source: str, top: int | None) -> tuple[Study, list[Entry], list[Entry]
         front = study.front()
         if id_:
             return study, front, [archive.entry(id_)]
-    chosen = [e for e in front if e.candidate.family == "expression"]
+    chosen = best_formulas(front, study.prepared.problem.task)
     if not chosen:
         msg = f"{run}: no expression is on the front; give one by its id, as {run}:ID"
         raise SpecError(msg)

@@ -18,8 +18,8 @@ class Events:
     Attributes:
         words: raw input words, int64 of shape (events, features).
         y: class indices, int64 of shape (events,); targets, float64, of a regression.
-        weights: how much each event counts, float64 of shape (events,), with a mean of about
-            one; None: all the same.
+        weights: how much each event counts, float64 of shape (events,), with a mean of one;
+            None: all the same.
     """
 
     words: Raw
@@ -31,5 +31,11 @@ class Events:
 
     def take(self, rows: slice | NDArray[np.int64]) -> Events:
         """Some of them."""
-        weights = None if self.weights is None else self.weights[rows]
+        weights = None if self.weights is None else unit_mean(self.weights[rows])
         return Events(self.words[rows], self.y[rows], weights)
+
+
+def unit_mean(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights with a mean of one, unless all are zero."""
+    mean = float(weights.mean()) if len(weights) else 0.0
+    return weights / mean if mean > 0 else weights

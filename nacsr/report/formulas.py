@@ -13,9 +13,9 @@ import numpy as np
 from nacsr.archive import Entry
 from nacsr.errors import NacsrError, SpecError
 from nacsr.fixed import Rounding
-from nacsr.frontends.symbolic.expr import Call, Expr, functions, size, variables
 from nacsr.frontends.symbolic.genotype import formulas
-from nacsr.frontends.symbolic.show import to_latex, to_text
+from nacsr.frontends.symbolic.language.expr import Call, Expr, functions, size, variables
+from nacsr.frontends.symbolic.language.show import to_latex, to_text
 from nacsr.luts import LutFunc, lut_functions
 from nacsr.measure import Measurement
 from nacsr.spec import StudySpec

@@ -14,6 +14,10 @@ Nesting = dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 Operator = Literal["add", "sub", "mul", "min", "max", "abs", "square", "greater", "cond", "select"]
 
 
+SMALLEST_SIZE = 5
+"""Nodes of a weighted input and an offset, the least that a search can give."""
+
+
 class ExpressionSpec(Section):
     """The expression search.
 
@@ -29,7 +33,7 @@ class ExpressionSpec(Section):
             of them or by name.
         tables: whether a term may be a fitted table of one input or subexpression.
         table_bits: address bits of such a table.
-        max_size: nodes of one expression; ``max_depth``: levels of one term of it.
+        max_size: nodes of one expression, 5 at least; ``max_depth``: levels of one term of it.
         max_cycles, max_luts, max_dsps: limits of one expression, by the search's own estimate.
         nesting: how often a function may sit inside another, ``{sin: {exp: 0}}``; by default no
             function sits inside any.
@@ -54,7 +58,7 @@ class ExpressionSpec(Section):
     lut: dict[str, float | dict[str, float]] = Field(default_factory=dict)
     tables: bool = True
     table_bits: Annotated[int, Field(ge=3, le=10)] = 6
-    max_size: Annotated[int, Field(ge=3, le=200)] = 60
+    max_size: Annotated[int, Field(le=200)] = 60
     max_depth: Annotated[int, Field(ge=1, le=12)] = 5
     max_cycles: Annotated[int, Field(ge=1)] = 12
     max_luts: Positive | None = None
@@ -73,6 +77,14 @@ class ExpressionSpec(Section):
     @classmethod
     def _choices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return some(value)
+
+    @field_validator("max_size")
+    @classmethod
+    def _smallest(cls, value: int) -> int:
+        if value < SMALLEST_SIZE:
+            msg = f"must be {SMALLEST_SIZE} or more, for weight*input + offset; got {value}"
+            raise ValueError(msg)
+        return value
 
     @field_validator("complexities")
     @classmethod

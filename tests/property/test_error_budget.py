@@ -14,9 +14,9 @@ from nacsr.data.words import Feature, Scaling
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed
 from nacsr.frontends.stem import bind
-from nacsr.frontends.symbolic import intervals as iv
-from nacsr.frontends.symbolic.budget import lower_within
-from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Num, Var, variables
+from nacsr.frontends.symbolic.language.expr import OPERATORS, Call, Expr, Num, Var, variables
+from nacsr.frontends.symbolic.lowering import intervals as iv
+from nacsr.frontends.symbolic.lowering.budget import lower_within
 from nacsr.ir import evaluate as interpret
 from nacsr.luts import FUNCTIONS, lut_functions
 from nacsr.luts.price import price_of

@@ -11,7 +11,7 @@ from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed, Overflow
 from nacsr.frontends.stem import bind
-from nacsr.frontends.symbolic.expr import (
+from nacsr.frontends.symbolic.language.expr import (
     OPERATORS,
     Call,
     Num,
@@ -22,9 +22,9 @@ from nacsr.frontends.symbolic.expr import (
     variables,
     walk,
 )
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.language.show import to_text
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import Graph
 from nacsr.ir import evaluate as interpret
 from nacsr.luts import lut_functions

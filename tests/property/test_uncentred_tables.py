@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nacsr.cost import estimate
 from nacsr.data.words import Feature, Scaling
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import Call, Expr, Num, Var
-from nacsr.frontends.symbolic.lower import _Lowering, lower
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Num, Var
+from nacsr.frontends.symbolic.lowering.lower import _Lowering, lower
 from nacsr.ir import evaluate
 from nacsr.luts import LutFunc
 

@@ -277,6 +277,17 @@ def test_every_design_and_every_width_is_written_down(folder: Path) -> None:
     assert swept == [(id_, width) for id_ in best for width in ("10", "16")]
 
 
+def test_the_formulas_of_a_result_are_the_most_accurate_first(folder: Path) -> None:
+    study = Study.resume(folder / "out" / "gauss-ones")
+    front = study.archive.front(("luts", "accuracy"))
+    values = [_found(e, "accuracy", "interpreter", "validation") for e in front]
+    assert values != sorted(values, reverse=True)
+    found = Result("gauss-ones", study, tuple(front)).formulas
+    ranked = [_found(e, "accuracy", "interpreter", "validation") for e in found]
+    assert ranked == sorted(values, reverse=True)
+    assert Result("gauss-ones", None, reason="no table").formulas == ()
+
+
 def test_figures_name_the_variants_and_where_numbers_come_from(folder: Path) -> None:
     for name in ("figure_precision", "figure_designs"):
         assert (folder / "out" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"

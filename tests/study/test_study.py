@@ -340,7 +340,7 @@ def test_many_features_and_few_evaluations(tmp_path: Path) -> None:
 def test_a_search_that_finds_nothing_leaves_the_other_family(tmp_path: Path) -> None:
     spec = tiny_spec(
         clock_mhz=800.0,
-        families=TINY.model_dump() | {"expression": {"max_cycles": 1, "max_size": 3}},
+        families=TINY.model_dump() | {"expression": {"max_cycles": 1, "max_luts": 1}},
     )
     study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
     front = study.run(workers=0)

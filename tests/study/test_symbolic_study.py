@@ -18,11 +18,11 @@ from nacsr.data.dataset import Dataset
 from nacsr.emit.project import load
 from nacsr.errors import SpecError, ToolError
 from nacsr.frontends.stem import scores
-from nacsr.frontends.symbolic import engine
-from nacsr.frontends.symbolic.engines import ENGINES
-from nacsr.frontends.symbolic.expr import Call, Expr, Num, size, variables, walk
+from nacsr.frontends.symbolic.engines import embedded as engine
+from nacsr.frontends.symbolic.engines.registry import ENGINES
 from nacsr.frontends.symbolic.genotype import formulas
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Num, size, variables, walk
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.luts import lut_functions
 from nacsr.spec import BUDGETS, StudySpec
 from nacsr.study import Study

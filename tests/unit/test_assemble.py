@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nacsr.cost.schedule import period_ns
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
-from nacsr.frontends.symbolic.assemble import (
+from nacsr.frontends.symbolic.assembly.assemble import (
     Limits,
     Path,
     Style,
@@ -21,21 +21,22 @@ from nacsr.frontends.symbolic.assemble import (
     expressions,
     ladder,
 )
-from nacsr.frontends.symbolic.breeding import Breeder
-from nacsr.frontends.symbolic.calibrate import Grids, calibrate
-from nacsr.frontends.symbolic.costs import search_costs
-from nacsr.frontends.symbolic.engine.hardware import Hardware
-from nacsr.frontends.symbolic.engine.trees import Grammar
-from nacsr.frontends.symbolic.expr import Call, Expr, Var, evaluate, size
-from nacsr.frontends.symbolic.fitting import Fit, Goal, newton, one_hot
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.pool import Pool, Prices, Source, joined
-from nacsr.frontends.symbolic.shapes import OPEN, TABLE
+from nacsr.frontends.symbolic.assembly.breeding import Breeder
+from nacsr.frontends.symbolic.assembly.pool import Pool, Prices, Source, joined
+from nacsr.frontends.symbolic.engines.costs import search_costs
+from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware
+from nacsr.frontends.symbolic.engines.embedded.trees import Grammar
+from nacsr.frontends.symbolic.fitting.calibrate import Grids, calibrate
+from nacsr.frontends.symbolic.fitting.newton import Fit, Goal, newton, one_hot
+from nacsr.frontends.symbolic.fitting.shapes import OPEN, TABLE
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Var, evaluate, size
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.luts import lut_functions
 from tests.unit.test_symbolic_frontend import make_problem
 
 NAMES = ("a", "b", "c")
 ROWS = 1500
+WORKING = Fixed(16, 6)
 LUTS = lut_functions()
 FREE = Limits(200, 12, 100.0)
 RNG = np.random.default_rng(7)
@@ -51,7 +52,7 @@ def hardware() -> Hardware:
 
 
 def source_of(weights: np.ndarray | None = None) -> Source:
-    return Source(GRAMMAR, COLUMNS, weights, LUTS, 6)
+    return Source(GRAMMAR, COLUMNS, weights, LUTS, 6, WORKING)
 
 
 def term(text: str) -> Expr:
@@ -208,7 +209,7 @@ def test_gains_are_what_a_newton_step_wins(which: int, weighted: bool) -> None:
     pool = pool_of("a", "a*b", "table(a*b)", "table(c)", weights=weights)
     alone = pool.unexplained(np.empty((ROWS, 0), np.float32))
     left = np.stack([alone] * goal.outputs)
-    gains = pool.gains(goal.errors(sums) * goal.unit, goal.noise(sums), left)
+    gains = pool.gains(goal.errors(sums) * goal.unit, goal.noise(sums), left, goal.rows)
     for row, span in zip(gains, pool.spans, strict=True):
         columns = pool.columns[:, span].astype(np.float64)
         for output in range(goal.outputs):
@@ -245,12 +246,12 @@ def test_what_fitted_columns_explain_is_no_gain() -> None:
     goal = Goal(y[:, None], regression=True)
     columns = {"a": a, "b": (a + 0.3 * own) / np.hypot(1, 0.3), "c": rng.normal(size=ROWS)}
     grammar = Grammar(3, (), (), 9, 4)
-    pool = Source(grammar, columns, None, {}, 6).pool([Var(n) for n in columns])
+    pool = Source(grammar, columns, None, {}, 6, WORKING).pool([Var(n) for n in columns])
     basis = pool.columns[:, :1]
     errors = (y - a)[:, None] / goal.unit
     noise = np.array([np.mean(errors**2)])
-    beside = pool.gains(errors, noise, pool.unexplained(basis)[None])
-    naive = pool.gains(errors, noise, pool.unexplained(basis[:, :0])[None])
+    beside = pool.gains(errors, noise, pool.unexplained(basis)[None], goal.rows)
+    naive = pool.gains(errors, noise, pool.unexplained(basis[:, :0])[None], goal.rows)
     assert naive[1, 0] < 0.2  # its correlation with the error is small
     assert beside[1, 0] > 0.5  # but it explains nearly all of it, beside the first
     assert beside[2, 0] < 0.05
@@ -294,7 +295,7 @@ def test_breeding_finds_the_sum_of_three_inputs(hardware: Hardware) -> None:
 def test_breeding_from_nothing_new_keeps_the_pool(hardware: Hardware) -> None:
     """Of few inputs most mutants are there already, or do not vary, such as ``table(a - a)``."""
     goal = Goal(one_hot((np.abs(Z[:, 0]) < 1).astype(np.int64), 2))
-    one = Source(Grammar(1, (), (), 200, 200, tables=True), {"a": Z[:, 0]}, None, {}, 6)
+    one = Source(Grammar(1, (), (), 200, 200, tables=True), {"a": Z[:, 0]}, None, {}, 6, WORKING)
     pool = one.pool([Var("a"), Call(TABLE, (Var("a"),))])
     path = assemble(pool, goal, hardware, FREE, Style(1.0))
     for seed in range(40):

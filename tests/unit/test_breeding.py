@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.assemble import Limits, Style, assemble, enriched
-from nacsr.frontends.symbolic.breeding import Breeder
-from nacsr.frontends.symbolic.costs import search_costs
-from nacsr.frontends.symbolic.engine.hardware import Hardware
-from nacsr.frontends.symbolic.engine.trees import Grammar
-from nacsr.frontends.symbolic.expr import Call, Expr, Var, walk
-from nacsr.frontends.symbolic.fitting import Goal
-from nacsr.frontends.symbolic.pool import Source
-from nacsr.frontends.symbolic.shapes import TABLE
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.assembly.assemble import Limits, Style, assemble, enriched
+from nacsr.frontends.symbolic.assembly.breeding import Breeder, gathered
+from nacsr.frontends.symbolic.assembly.pool import Source
+from nacsr.frontends.symbolic.engines.costs import search_costs
+from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware
+from nacsr.frontends.symbolic.engines.embedded.trees import Grammar
+from nacsr.frontends.symbolic.fitting.newton import Goal
+from nacsr.frontends.symbolic.fitting.shapes import TABLE
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Var, walk
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.language.show import to_text
 from nacsr.luts import lut_functions
 from tests.unit.test_symbolic_frontend import make_problem
 
@@ -41,11 +42,30 @@ def test_without_tables_terms_are_made_of_what_is_allowed() -> None:
     assert Breeder(NAMES, (), (), tables=False).library() == []
 
 
-def test_with_tables_every_term_is_one() -> None:
+def test_with_tables_there_are_both() -> None:
     breeder = Breeder(NAMES, ("add", "sub", "mul", "max"), ("sin",))
     found = breeder.library()
-    assert all(isinstance(t, Call) and t.op == TABLE for t in found)
-    assert called(found) == {TABLE, "add", "sub", "mul", "max"}
+    tables = [t for t in found if isinstance(t, Call) and t.op == TABLE]
+    plain = [to_text(t) for t in found if t not in tables]
+    assert called(tables) == {TABLE, "add", "sub", "mul", "max"}
+    assert {"a*b", "max(a, c)", "sin(b)"} <= set(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "simpler"),
+    [
+        ("b + a", "a + b"),
+        ("2*a - b", "a - 0.5*b"),
+        ("a + 3 + a", "a"),
+        ("b - (a - b) - 2*b", "a"),
+        ("a - a", None),
+        ("a + a + a + b", None),  # a factor of a third
+        ("a*b + a", "a*b + a"),
+    ],
+)
+def test_what_a_table_reads_is_gathered(text: str, simpler: str | None) -> None:
+    found = gathered(parse(text, NAMES, {}))
+    assert (found and to_text(found)) == simpler
 
 
 @pytest.mark.parametrize("tables", [True, False])
@@ -68,7 +88,7 @@ def test_a_product_of_three_inputs_is_bred_without_tables() -> None:
     goal = Goal(target, regression=True)
     hardware = Hardware(grammar, search_costs(problem, Fixed(16, 6), 6), 4.375)
     columns = dict(zip(NAMES, Z.T, strict=True))
-    source = Source(grammar, columns, None, lut_functions(), 6, within=Fixed(16, 6))
+    source = Source(grammar, columns, None, lut_functions(), 6, Fixed(16, 6))
     breeder = Breeder(NAMES, ("add", "mul"), (), tables=False)
     pool = source.pool([*map(Var, NAMES), *breeder.library()])
     limits, rng = Limits(60, 20, 100.0), np.random.default_rng(1)

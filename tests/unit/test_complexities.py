@@ -12,15 +12,17 @@ import pytest
 from nacsr.cost import operator_costs
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.complexities import (
+from nacsr.frontends.symbolic.engines.complexities import (
     MATH_CYCLES,
     complexities,
     function_cost,
     math_cycles,
     pysr_text,
     table,
+    with_custom,
 )
-from nacsr.frontends.symbolic.expr import OPERATORS
+from nacsr.frontends.symbolic.language.custom import custom_operators
+from nacsr.frontends.symbolic.language.expr import OPERATORS
 from nacsr.luts import lut_functions
 from tests.unit.test_cli import call
 
@@ -178,3 +180,12 @@ def test_command_refuses(capsys, words, says):
     assert code == 2
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_users_operators_are_as_complex_as_what_they_are_made_of() -> None:
+    own = custom_operators({"wave": "sin(2*a) + abs(b)", "deep": "wave(a, a)*wave(a, 1)"}, LUTS)
+    given = {"add": 2, "mul": 3, "sin": 5}
+    found = with_custom(given, own)
+    assert found == {"add": 2, "mul": 3, "sin": 5, "wave": 5 + 3 + 2 + 1, "deep": 2 * 11 + 3}
+    assert with_custom({**given, "wave": 7}, own)["wave"] == 7
+    assert with_custom({}, own) == {}

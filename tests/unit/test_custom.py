@@ -9,10 +9,10 @@ import pytest
 
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.custom import Custom, custom_operators, expand_custom
-from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.language.custom import Custom, custom_operators, expand_custom
+from nacsr.frontends.symbolic.language.expr import Call, Num, Var, evaluate
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.language.show import to_text
 from nacsr.luts import LutFunc, lut_functions
 
 LUTS = lut_functions()

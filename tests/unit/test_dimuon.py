@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nacsr.errors import ToolError
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.luts import lut_functions
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,9 @@ from nacsr.design import Design
 from nacsr.errors import SpecError
 from nacsr.frontends.base import Problem
 from nacsr.frontends.symbolic import jobs
-from nacsr.frontends.symbolic.expr import evaluate
-from nacsr.frontends.symbolic.fitting import softened
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.fitting.newton import softened
+from nacsr.frontends.symbolic.language.expr import evaluate
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.prepare import prepare
 from nacsr.spec import StudySpec
 from nacsr.teacher import taught
@@ -118,18 +119,38 @@ def test_what_is_no_design_is_no_teacher(tmp_path: Path, source: str, says: str)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_study_asks_the_teacher_for_its_training_events(tmp_path: Path) -> None:
-    source = emitted(design_of({"mass": "3*a - b"}, "mass"), tmp_path)
+def study_of(teacher: str | None) -> StudySpec:
     document = {
         "dataset": {"source": "arrays", "task": "regression"},
         "inputs": {"scaling": "external"},
-        "families": {"network": None, "expression": {"target": source}},
+        "families": {"network": None, "expression": {"target": teacher}},
     }
-    prepared = prepare(StudySpec.from_mapping(document), data("mass"), tmp_path)
+    return StudySpec.from_mapping(document)
+
+
+def test_a_study_asks_the_teacher_for_its_training_events(tmp_path: Path) -> None:
+    source = emitted(design_of({"mass": "3*a - b"}, "mass"), tmp_path)
+    prepared = prepare(study_of(source), data("mass"), tmp_path)
     problem = prepared.problem
     assert problem.teacher is not None
     z = problem.values(problem.train)
     assert np.abs(problem.teacher[:, 0] - (3 * z[:, 0] - z[:, 1])).max() < 0.02
+
+
+def test_another_teacher_of_the_same_name_is_another_problem(tmp_path: Path) -> None:
+    """What an earlier teacher was asked must not be taken for what this one answers."""
+
+    def digest(formula: str, folder: str = "taught") -> str:
+        shutil.rmtree(tmp_path / folder, ignore_errors=True)
+        source = emitted(design_of({"mass": formula}, "mass"), tmp_path / folder)
+        return prepare(study_of(source), data("mass"), tmp_path).problem.digest
+
+    first = digest("3*a - b")
+    assert digest("3*a + b") != first
+    assert digest("3*a - b") == first
+    plain = prepare(study_of(None), data("mass"), tmp_path).problem
+    assert plain.teacher is None
+    assert plain.digest != first
 
 
 # ---- targets

@@ -10,17 +10,19 @@ import pytest
 
 from nacsr.errors import DataError
 from nacsr.fixed import Fixed, Rounding
-from nacsr.frontends.symbolic.digits import two_digits
-from nacsr.frontends.symbolic.engine import search
-from nacsr.frontends.symbolic.engine.constants import refine
-from nacsr.frontends.symbolic.engine.evaluation import Evaluator
-from nacsr.frontends.symbolic.engine.hardware import Hardware, chain
-from nacsr.frontends.symbolic.engine.selection import crowding, ranks, survivors
-from nacsr.frontends.symbolic.engine.tables import on_float32
-from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
-from nacsr.frontends.symbolic.expr import Call, Expr, evaluate, size
-from nacsr.frontends.symbolic.request import Config, Sample
-from nacsr.frontends.symbolic.saturation import SATURATED
+from nacsr.frontends.symbolic.engines.embedded import search
+from nacsr.frontends.symbolic.engines.embedded.constants import refined
+from nacsr.frontends.symbolic.engines.embedded.evaluation import Evaluator, Individual
+from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware, chain
+from nacsr.frontends.symbolic.engines.embedded.search import _select
+from nacsr.frontends.symbolic.engines.embedded.selection import crowding, ranks, survivors
+from nacsr.frontends.symbolic.engines.embedded.tables import on_float32
+from nacsr.frontends.symbolic.engines.embedded.trees import Grammar, Tree
+from nacsr.frontends.symbolic.engines.request import Config, Sample
+from nacsr.frontends.symbolic.fitting.saturation import SATURATED
+from nacsr.frontends.symbolic.language.digits import two_digits
+from nacsr.frontends.symbolic.language.expr import Call, Expr, evaluate, size
+from nacsr.frontends.symbolic.lowering.chip import Chip
 from nacsr.luts import LutFunc
 
 NAMES = ("a", "b", "c", "d")
@@ -76,8 +78,8 @@ def test_finds_a_formula_and_scores_it_on_all_rows() -> None:
     best = front[-1]
     assert best.loss < 0.01 * target(z).var()
     for found in front:
-        values = evaluate(found.expr, columns(z), LUTS, within=CONFIG.precision)
-        assert np.isclose(np.mean((values - target(z)) ** 2), found.loss, rtol=0.03, atol=1e-4)
+        values = Chip(columns(z), LUTS, CONFIG.precision).output(found.expr)
+        assert np.isclose(np.mean((values - target(z)) ** 2), found.loss, rtol=2e-3, atol=1e-4)
 
 
 def test_the_front_is_not_dominated_and_sorted() -> None:
@@ -197,6 +199,30 @@ def test_operators_share_a_period_while_they_fit(ready: float, delay: float, end
     assert chain(ready, delay, 4.0) == end
 
 
+@pytest.mark.parametrize(
+    ("complexities", "kept"),
+    [
+        ({}, "dear in LUTs"),
+        ({"sin": 1, "mul": 9}, "dear in LUTs"),
+        ({"sin": 9, "mul": 1}, "dear in DSPs"),
+    ],
+)
+def test_of_equal_outputs_the_cheapest_by_the_objectives_is_kept(
+    complexities: dict[str, int], kept: str
+) -> None:
+    def one(cycles: int, luts: float, dsps: float, tree: Tree) -> Individual:
+        return Individual((tree,), np.ones(1), 0.1, cycles, luts, dsps, 5, (1, 1))
+
+    named = {
+        "dear in LUTs": one(2, 50, 0, ("$0", "sin")),
+        "dear in DSPs": one(2, 10, 1, ("$0", "$0", "mul")),  # a DSP counts 140 LUTs
+    }
+    config = replace(CONFIG, complexities=complexities)
+    for pool in (list(named.values()), list(named.values())[::-1]):
+        (found,) = _select(pool, config)
+        assert found is named[kept]
+
+
 def grammar(**changes: object) -> Grammar:
     options = {"operators": ("add", "mul"), "functions": ("sin",), "max_size": 9, "max_depth": 4}
     return Grammar(2, **(options | changes))  # type-free on purpose: a test helper
@@ -247,8 +273,9 @@ def test_refinement_moves_a_constant_towards_the_truth() -> None:
     current = evaluator.assess([("$0", 0.25, "add", "sin")])
     assert current is not None
     for _ in range(6):
-        better = refine(evaluator, current)
-        current = better or current
+        for better in refined(evaluator, [current]):
+            assert better.loss < current.loss
+            current = better
     (tree,) = current.terms
     assert isinstance(tree[1], float)
     assert abs(tree[1] - 1.0) < 0.1

@@ -13,27 +13,28 @@ from nacsr.cost import operator_costs
 from nacsr.cost.operators import OperatorCost
 from nacsr.cost.schedule import period_ns
 from nacsr.data.words import Feature, Scaling
-from nacsr.errors import ExpressionError
+from nacsr.errors import ExpressionError, SpecError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.calibrate import terms
-from nacsr.frontends.symbolic.custom import custom_operators
-from nacsr.frontends.symbolic.engine import search
-from nacsr.frontends.symbolic.engine.evaluation import Evaluator
-from nacsr.frontends.symbolic.engine.hardware import Hardware
-from nacsr.frontends.symbolic.engine.tables import on_float32
-from nacsr.frontends.symbolic.engine.trees import Grammar, Tree
-from nacsr.frontends.symbolic.expr import OPERATORS, Call, Expr, Var, evaluate, walk
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.request import Config, Sample
-from nacsr.frontends.symbolic.shapes import TABLE, shape
+from nacsr.frontends.symbolic.engines.embedded import search
+from nacsr.frontends.symbolic.engines.embedded.evaluation import Evaluator
+from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware
+from nacsr.frontends.symbolic.engines.embedded.tables import on_float32
+from nacsr.frontends.symbolic.engines.embedded.trees import Grammar, Tree
+from nacsr.frontends.symbolic.engines.request import Config, Sample
+from nacsr.frontends.symbolic.fitting.calibrate import terms
+from nacsr.frontends.symbolic.fitting.shapes import TABLE, shape
+from nacsr.frontends.symbolic.language.custom import custom_operators
+from nacsr.frontends.symbolic.language.expr import OPERATORS, Call, Expr, Var, walk
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.lowering.chip import Chip
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import evaluate as run
 from nacsr.luts import LutFunc, lut_functions
 
 NAMES = ("a", "b", "c")
 PERIOD = period_ns(200.0)
 LUTS = lut_functions()
-OPS = tuple(o for o in OPERATORS if o not in ("div", "neg", "cube"))
+OPS = tuple(o for o in OPERATORS if o != "div")
 
 
 def costs(precision: Fixed) -> dict[str, OperatorCost]:
@@ -55,12 +56,19 @@ def sample(rows: int = 600, seed: int = 5) -> np.ndarray:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from(["fixed<16,6>", "fixed<12,5>", "fixed<10,6>"]))
-def test_terms_are_evaluated_bit_for_bit_as_they_are_lowered(seed: int, text: str) -> None:
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(["fixed<16,6>", "fixed<12,5>", "fixed<10,6>"]),
+    st.integers(0, 3),
+)
+def test_terms_are_evaluated_bit_for_bit_as_they_are_lowered(
+    seed: int, text: str, narrow: int
+) -> None:
     rng, precision = np.random.default_rng(seed), Fixed.parse(text)
     grammar = Grammar(3, OPS, ("sin", "tanh"), 14, 6, nesting={})
     word = Fixed(14, 4)
     words = rng.integers(word.min_raw, word.max_raw + 1, size=(300, 3))
+    words[rng.random(300) > 0.01] >>= narrow  # the tail that is left may saturate
     features = tuple(Feature(n, word) for n in NAMES)
     scaling = Scaling("folded", (0, 0, 0), (0, 0, 0))
     functions = {f: on_float32(LUTS[f], precision.frac) for f in grammar.functions}
@@ -90,9 +98,9 @@ def test_terms_are_evaluated_bit_for_bit_as_they_are_lowered(seed: int, text: st
         inputs = {n: words[:, NAMES.index(n)] for n, _ in graph.inputs}
         raw = run(graph, inputs)["y"]
         out = graph.ops[graph.outputs[0][1]].type
-        assert (out.to_float(raw) == column.astype(np.float64)).all(), grammar.expression(
-            tree, NAMES
-        )
+        # a sum is exact as an output, and saturates as the factor that a term is
+        found = np.clip(out.to_float(raw), precision.min, precision.max)
+        assert (found == column.astype(np.float64)).all(), expr
 
 
 @pytest.mark.parametrize(
@@ -153,6 +161,50 @@ def test_nesting_and_where_tables_are(tree: Tree, nesting: object, allowed: bool
     assert not replace(g, tables=False).allows(tree) or TABLE not in tree
 
 
+def own(spec: dict[str, str], functions: tuple[str, ...], **limits: object) -> Grammar:
+    """A grammar of the user's operators; type-free: a test helper."""
+    plain = Grammar(2, (), (), 1, 1)
+    made = custom_operators(spec, LUTS).values()
+    bodies = {c.name: (c.arity, plain.tree(c.body, "ab"[: c.arity])) for c in made}
+    return Grammar(2, OPS, functions, **{"max_size": 30, "max_depth": 6, **limits}, custom=bodies)
+
+
+@pytest.mark.parametrize("functions", [("sin",), ()])
+@pytest.mark.parametrize(
+    ("tree", "nesting", "allowed"),
+    [
+        (("$0", "wave"), None, True),
+        (("$0", "wave", "wave"), None, False),
+        (("$0", "wave", "wave"), {}, True),
+        (("$0", "wave", "wave"), {"sin": {"sin": 1}}, True),
+        (("$0", "wave", "wave"), {"wave": {"wave": 0}}, False),
+        (("$0", "wave", "wave", "wave"), {"sin": {"sin": 1}}, False),
+        (("$0", "far", "wave"), {"sin": {"square": 0}}, False),
+        (("$0", "wave", "far"), {"sin": {"square": 0}}, True),
+        (("$0", "wave", "$1", "wave", "add"), None, True),
+    ],
+)
+def test_nesting_looks_into_the_users_operators(
+    tree: Tree, nesting: object, allowed: bool, functions: tuple[str, ...]
+) -> None:
+    grammar = own({"wave": "sin(a)", "far": "square(a - 1)"}, functions, nesting=nesting)
+    assert grammar.allows(tree) is allowed
+
+
+def test_size_and_depth_are_those_of_what_users_operators_stand_for() -> None:
+    spec = {"ratio": "a/(abs(b) + 1/4)", "twice": "a*a + a"}  # 8 and 5 nodes, of 4 and 3 levels
+    tree: Tree = ("$0", "$1", "ratio", "twice")  # 29 nodes, 6 levels
+    whole = own(spec, ()).written_out(tree)
+    ratio = ("$0", "$1", "abs", 1.0, 4.0, "div", "add", "div")
+    assert whole == (*ratio, *ratio, "mul", *ratio, "add")
+    assert own(spec, (), max_size=26, max_depth=6).allows(tree)
+    assert not own(spec, (), max_size=25, max_depth=6).allows(tree)
+    assert not own(spec, (), max_size=26, max_depth=5).allows(tree)
+    assert own(spec, (), tables=True).allows((*tree, TABLE))
+    assert not own(spec, ()).allows((0.5, "twice"))
+    assert not own(spec, ()).allows(("$0", *["twice"] * 25))  # 3^25 nodes, never made
+
+
 def test_caps_on_luts_and_dsps_hold() -> None:
     z = sample()
     y = z[:, 0] * z[:, 1] + z[:, 2] ** 2
@@ -178,8 +230,8 @@ def test_a_fitted_table_finds_a_shape_that_no_operator_makes() -> None:
     assert best.tables
     called = {n.op for _, n in terms(best.expr) if isinstance(n, Call)}
     assert set(best.tables) <= called
-    columns = dict(zip(NAMES, z.T, strict=True))
-    values = evaluate(best.expr, columns, dict(best.tables))
+    chip = Chip(dict(zip(NAMES, z.T, strict=True)), best.tables, Fixed(16, 6))
+    values = chip.output(best.expr)
     assert float(np.mean((values - y) ** 2)) == best.loss
 
 
@@ -261,6 +313,52 @@ def test_a_users_operator_is_written_out() -> None:
         Call("max", (Call("sub", (Var(x), Var(y))), zero)) for x, y in (("a", "b"), ("b", "a"))
     )
     assert {left, right} & found  # they differ by a - b
+
+
+def test_a_users_operator_may_call_what_the_search_does_not() -> None:
+    z = sample()
+    prices = costs(Fixed(16, 6))
+    prices["sin"] = prices["mul"]
+    own = config(operators=(), custom=custom_operators({"wave": "sin(2*a)"}, LUTS))
+    best = search(Sample(z, np.sin(2 * z[:, 1]), NAMES), own, prices, LUTS, 1)[-1]
+    assert best.loss < 0.01
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("sin(exp(a))", {}),
+        ("sin(exp(a))", {"nesting": {"sin": {"exp": 0}}}),
+        ("a*a*a*a", {"max_size": 6}),
+        ("abs(abs(a - 1))", {"max_depth": 3}),
+    ],
+)
+def test_a_users_operator_that_no_term_may_have_is_refused(text: str, limits: dict) -> None:
+    z = sample()
+    own = config(custom=custom_operators({"f": text}, LUTS), **limits)
+    says = r"families\.expression\.custom: 'f' means .*beyond max_size or max_depth, or has a func"
+    with pytest.raises(SpecError, match=says):
+        search(Sample(z, z[:, 0], NAMES), own, costs(Fixed(16, 6)), LUTS, 1)
+
+
+def test_a_users_operator_is_as_complex_as_its_parts() -> None:
+    """The front is one of the loss and of a sum in which ``hinge(a, b)`` counts 9 + 1."""
+    z = sample()
+    y = np.maximum(z[:, 0] - z[:, 1], 0)
+    spec = {"hinge": "max(a - b, 0)"}
+    given = {"max": 9, "sub": 1, "add": 1}
+    dear = config(operators=("add",), custom=custom_operators(spec, {}), complexities=given)
+    seen = []
+    for one in search(Sample(z, y, NAMES), dear, costs(Fixed(16, 6)), {}, 1):
+        nodes = [n for _, t in terms(one.expr) if t for n, _ in walk(t)]
+        calls = [n.op for n in nodes if isinstance(n, Call)]
+        links = sum(t is not None for _, t in terms(one.expr))
+        # the zero of every hinge is no leaf of its own
+        leaves = len(nodes) - len(calls) - calls.count("max")
+        seen.append(3 * links + leaves + sum(given[c] for c in calls))
+    assert seen == sorted(seen)
+    assert len(set(seen)) == len(seen)
+    assert max(seen) > 10
 
 
 def test_one_complexity_is_the_sum_over_operators() -> None:

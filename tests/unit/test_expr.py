@@ -12,7 +12,7 @@ from nacsr.data.words import Feature, Scaling
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed
 from nacsr.frontends.stem import bind
-from nacsr.frontends.symbolic.expr import (
+from nacsr.frontends.symbolic.language.expr import (
     OPERATORS,
     Call,
     Num,
@@ -24,9 +24,9 @@ from nacsr.frontends.symbolic.expr import (
     substitute,
     variables,
 )
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import MAX_DEPTH, parse
-from nacsr.frontends.symbolic.show import modules, to_latex, to_sympy, to_text
+from nacsr.frontends.symbolic.language.parse import MAX_DEPTH, parse
+from nacsr.frontends.symbolic.language.show import modules, to_latex, to_sympy, to_text
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import evaluate as interpret
 from nacsr.luts import LutFunc, lut_functions
 from tests.unit.test_compiler import verified

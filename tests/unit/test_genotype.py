@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from nacsr.errors import ExpressionError, NacsrError, SpecError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import evaluate
+from nacsr.frontends.symbolic.fitting.shapes import OPEN, TABLE
 from nacsr.frontends.symbolic.genotype import formulas, opened, read_tables, record, rows
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.shapes import OPEN, TABLE
+from nacsr.frontends.symbolic.language.expr import evaluate
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.luts import LutFunc, lut_functions
 
 NAMES = ("a", "b")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from nacsr.errors import ExpressionError
-from nacsr.frontends.symbolic import halls
-from nacsr.frontends.symbolic.custom import custom_operators
-from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate, variables
-from nacsr.frontends.symbolic.hall import read_hall
+from nacsr.frontends.symbolic.engines import halls
+from nacsr.frontends.symbolic.engines.hall import read_hall
+from nacsr.frontends.symbolic.language.custom import custom_operators
+from nacsr.frontends.symbolic.language.expr import Call, Num, Var, evaluate, variables
 from nacsr.luts import lut_functions
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "symbolic"

@@ -10,8 +10,8 @@ import pytest
 
 import nacsr
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import evaluate as value_of
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.expr import evaluate as value_of
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.ir import evaluate
 from nacsr.luts import lut_functions
 

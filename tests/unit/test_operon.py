@@ -14,10 +14,10 @@ import pytest
 from nacsr.cost import operator_costs
 from nacsr.errors import ToolError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic import child, operon
-from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.request import Config, Sample
+from nacsr.frontends.symbolic.engines import child, operon
+from nacsr.frontends.symbolic.engines.request import Config, Sample
+from nacsr.frontends.symbolic.language.expr import Call, Num, Var, evaluate
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.luts import LutFunc, lut_functions
 
 LUTS = lut_functions()
@@ -47,7 +47,7 @@ TREES = """
 import json, sys
 import numpy as np
 import pyoperon as op
-from nacsr.frontends.symbolic.operon_worker import meanings, nodes
+from nacsr.frontends.symbolic.engines.operon_worker import meanings, nodes
 
 z = np.random.default_rng(1).normal(size=(40, 3))
 data = op.Dataset(np.asfortranarray(z))

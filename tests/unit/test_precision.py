@@ -11,10 +11,10 @@ from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.errors import ExpressionError
 from nacsr.fixed import Fixed
 from nacsr.frontends.stem import bind
-from nacsr.frontends.symbolic import intervals as iv
-from nacsr.frontends.symbolic.budget import Budgeted, lower_within
-from nacsr.frontends.symbolic.expr import Expr, evaluate
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.expr import Expr, evaluate
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.lowering import intervals as iv
+from nacsr.frontends.symbolic.lowering.budget import Budgeted, lower_within
 from nacsr.ir import evaluate as interpret
 from nacsr.ir.verify import ranges as intervals_of
 from nacsr.luts import FUNCTIONS, LutFunc, lut_functions
@@ -317,7 +317,7 @@ def test_what_cannot_be_is_refused(text: str, max_error: float, ranges, says: st
 
 
 def test_no_expression_and_unknown_names_are_refused() -> None:
-    from nacsr.frontends.symbolic.expr import Call, Var
+    from nacsr.frontends.symbolic.language.expr import Call, Var
 
     args = (FEATURES, PLAIN, 0.1, LUTS)
     with pytest.raises(ExpressionError, match="no expression"):

@@ -21,13 +21,15 @@ import pytest
 from nacsr.cost import operator_costs
 from nacsr.errors import DataError, SpecError, ToolError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic import child, julia_code, pysr, pysr_options
-from nacsr.frontends.symbolic.complexities import complexities, pysr_text
-from nacsr.frontends.symbolic.custom import custom_operators
-from nacsr.frontends.symbolic.expr import Call, Num, Var, evaluate
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.request import Config, Sample
+from nacsr.frontends.symbolic.engines import child, julia_code, pysr, pysr_options
+from nacsr.frontends.symbolic.engines.complexities import complexities, pysr_text
+from nacsr.frontends.symbolic.engines.request import Config, Sample
+from nacsr.frontends.symbolic.language.custom import custom_operators
+from nacsr.frontends.symbolic.language.expr import Call, Num, Var
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.lowering.chip import Chip
 from nacsr.luts import lut_functions
+from tests.unit.test_engines import linear_loss
 
 LUTS = lut_functions()
 COSTS = operator_costs(Fixed(16, 6), 200.0)
@@ -171,7 +173,8 @@ def test_contract_with_the_real_pysr(stand_in):
     scaled = Call("mul", (Var("mass"), Num(0.25)))
     assert best.expr == Call("add", (Call("sin", (product,)), scaled))
     columns = {name: z[:, j] for j, name in enumerate(NAMES)}
-    assert best.loss == float(np.mean((evaluate(best.expr, columns, LUTS) - y) ** 2)) < 1e-3
+    values = Chip(columns, LUTS, CONFIG.precision).output(best.expr)
+    assert best.loss == pytest.approx(linear_loss(values, Sample(z, y, NAMES))) < 1e-3
     assert [s.loss for s in front] == sorted((s.loss for s in front), reverse=True)
     assert all(s.loss < 9 for s in front)  # PySR's own numbers are not taken over
     assert all(Num(1e6) not in getattr(s.expr, "args", ()) for s in front)  # beyond the reach
@@ -367,7 +370,7 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path):
     """Also where that one is killed, and can end nothing itself."""
     note = tmp_path / "pid"
     inner = (
-        "import os, sys, time; from nacsr.frontends.symbolic.child import follow_parent; "
+        "import os, sys, time; from nacsr.frontends.symbolic.engines.child import follow_parent; "
         "follow_parent(); open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
     )
     outer = (

@@ -11,10 +11,10 @@ import pytest
 
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed, Rounding
-from nacsr.frontends.symbolic import julia_code, pricing, pysr_options
-from nacsr.frontends.symbolic.expr import Call, Expr, Num
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.request import Config
+from nacsr.frontends.symbolic.engines import julia_code, pricing, pysr_options
+from nacsr.frontends.symbolic.engines.request import Config
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Num
+from nacsr.frontends.symbolic.language.parse import parse
 from nacsr.luts import LutFunc
 from tests.unit.test_pysr import CONFIG, COSTS, LUTS
 

@@ -17,9 +17,9 @@ from nacsr.data.words import Feature, Scaling
 from nacsr.design import Setting
 from nacsr.errors import ExpressionError, SpecError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import size
 from nacsr.frontends.symbolic.genotype import formulas
-from nacsr.frontends.symbolic.lower import lower
+from nacsr.frontends.symbolic.language.expr import size
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.luts import LutFunc, lut_functions
 from nacsr.measure import Measurement
 from nacsr.records import Candidate, Found, Outcome

@@ -114,6 +114,11 @@ def test_from_mapping_takes_python_values():
             "families.network.widths[0]: expected greater than or equal to 1, got 0",
         ),
         ("families: {network: {batchnorm: [1]}}", "batchnorm[0]: expected true or false, got 1"),
+        (
+            "families: {expression: {max_size: 3}}",
+            "expression.max_size: must be 5 or more, for weight*input + offset; got 3",
+        ),
+        ("families: {expression: {max_size: 300}}", "max_size: expected less than or equal to 200"),
         ("families: {expression: {operators: []}}", "operators: give at least one choice"),
         (
             "families: {expression: {operators: [add, div]}}",

@@ -23,11 +23,11 @@ from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
 from nacsr.frontends.judge import measure, performance
-from nacsr.frontends.symbolic.budget import lower_within
-from nacsr.frontends.symbolic.expr import Num
 from nacsr.frontends.symbolic.genotype import formulas
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.expr import Num
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.lowering.budget import lower_within
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.luts import lut_functions
 from nacsr.measure import Measurement
 from nacsr.records import Candidate, Found, Outcome
@@ -37,6 +37,7 @@ from nacsr.sweep import (
     Formulas,
     Point,
     arithmetics,
+    best_formulas,
     best_network,
     float_quality,
     points,
@@ -270,7 +271,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = np.concatenate([p.train.y, p.validation.y])
     lines = [f"{a},{b},c{y}" for (a, b), y in zip(rows, labels, strict=True)]
     (base / "data.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
-    spec = StudySpec.from_mapping({"dataset": "data.csv", "name": "swept"})
+    objectives = ["luts", "accuracy", "dsps", "latency_cycles"]
+    document = {"dataset": "data.csv", "name": "swept", "objectives": objectives}
+    spec = StudySpec.from_mapping(document)
     study = nacsr.Study(spec, base / "run", base=base)
     p = study.prepared.problem
     found = []
@@ -335,6 +338,20 @@ def test_a_run_sweeps_the_expressions_of_its_front(
     assert best_network(front, "accuracy", "test") is None
 
 
+def test_the_best_are_the_most_accurate_whatever_the_front_is_sorted_by(run: Path) -> None:
+    with Archive(run) as archive:
+        front = archive.front(("luts", "accuracy"))
+    named = [e.candidate.title for e in front]
+    assert named == ["design 0", "design 1", "net"]  # design 0 has an accuracy of 0.01
+    found = best_formulas(front, "classification")
+    assert [e.candidate.title for e in found] == ["design 1", "design 0"]
+    errors = [
+        replace(e, measurements=tuple(replace(m, metric="rmse") for m in e.measurements))
+        for e in found
+    ]
+    assert best_formulas(errors, "regression")[0].candidate.title == "design 0"
+
+
 def test_several_runs_share_a_figure(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -342,7 +359,7 @@ def test_several_runs_share_a_figure(
     where = ("--widths", 10, "--top", 1, "--out", tmp_path)
     code, out, _ = swept(capsys, run, one, *where)
     assert code == 0
-    best = ids(run)["design 1"]  # of the front, too
+    best = ids(run)["design 1"]  # of the front, too, which is sorted by LUTs
     assert [r["design"] for r in read(tmp_path / "sweep.csv")] == [f"run:{best}"] * 2
     assert f"run:{best}" in out
 

@@ -16,9 +16,8 @@ from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Found, Job, Outcome, Problem
 from nacsr.frontends.stem import scores
-from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
-from nacsr.frontends.symbolic.expr import Call, Num, Var, depth, evaluate, size
-from nacsr.frontends.symbolic.fitting import (
+from nacsr.frontends.symbolic.fitting.calibrate import Grids, calibrate, terms
+from nacsr.frontends.symbolic.fitting.newton import (
     Fit,
     Goal,
     derivatives,
@@ -29,8 +28,9 @@ from nacsr.frontends.symbolic.fitting import (
 )
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.frontends.symbolic.genotype import formulas
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
+from nacsr.frontends.symbolic.language.expr import Call, Num, Var, depth, evaluate, size
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import verify
 from nacsr.luts import lut_functions
 from nacsr.spec import BUDGETS, ExpressionSpec
@@ -105,7 +105,8 @@ def test_batches_and_what_is_found(played: list[tuple[Job, Outcome]]) -> None:
     assert kinds[:4] == ["search", "search", "search", "assemble"]
     assert set(kinds[4:]) == {"design"}
     found = found_in(played)
-    assert 3 <= len(found) <= 2 * BUDGET.taggers  # coarse tables and fine ones
+    # coarse tables and fine ones, and two designs of what was found as it is
+    assert 3 <= len(found) <= 2 * (BUDGET.taggers + 2)
     assert max(metrics(f)["accuracy"] for f in found) > 0.85  # a linear score stays below 0.5
     for f in found:
         assert set(metrics(f)) == {
@@ -160,6 +161,29 @@ def test_a_classifier_that_does_not_lower_is_found_with_its_reason(problem: Prob
 def test_an_unknown_function_is_refused(problem: Problem) -> None:
     with pytest.raises(SpecError, match="did you mean 'tanh'"):
         SymbolicFrontend(problem, SPEC.model_copy(update={"functions": ("tanhh",)}), BUDGET, 1)
+
+
+def test_more_features_than_there_are_inputs_are_refused(problem: Problem) -> None:
+    with pytest.raises(SpecError) as caught:
+        SymbolicFrontend(problem, SPEC.model_copy(update={"features": 99}), BUDGET, 1)
+    says = "families.expression.features: there are 4 inputs, not 99; give so many at most"
+    assert str(caught.value).startswith(says)
+    every = SymbolicFrontend(problem, SPEC.model_copy(update={"features": 4}), BUDGET, 1)
+    assert {j.kind for j in every.ask()} == {"search"}
+
+
+@pytest.mark.parametrize(
+    ("reach", "need"), [(31.9999, 7), (32.0, 7), (33.0, 7), (63.0, 7), (64.0, 8), (1000.0, 11)]
+)
+def test_a_target_beyond_the_precision_is_told_bits_that_hold_it(
+    problem: Problem, reach: float, need: int
+) -> None:
+    y = np.where(np.arange(len(problem.train)) % 2, reach, -reach)
+    train = replace(problem.train, y=y)
+    line = replace(problem, task="regression", classes=("mass",), train=train)
+    with pytest.raises(SpecError, match=f"with I of {need} or more"):
+        SymbolicFrontend(line, SPEC, BUDGET, 1)
+    SymbolicFrontend(replace(line, precision=Fixed(16, need)), SPEC, BUDGET, 1)
 
 
 def test_restarts_and_the_pysr_engine_ask_for_their_jobs(problem: Problem) -> None:

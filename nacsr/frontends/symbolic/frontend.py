@@ -9,15 +9,18 @@ import numpy as np
 
 from nacsr.errors import ExpressionError, SpecError, unknown
 from nacsr.frontends.base import Job, Outcome, Problem
-from nacsr.frontends.symbolic import halls, jobs
-from nacsr.frontends.symbolic.custom import Custom, custom_operators
-from nacsr.frontends.symbolic.expr import OPERATORS
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic import jobs
+from nacsr.frontends.symbolic.engines import halls
+from nacsr.frontends.symbolic.language.custom import Custom, custom_operators
+from nacsr.frontends.symbolic.language.expr import OPERATORS
+from nacsr.frontends.symbolic.language.show import to_text
 from nacsr.spec import Budget, ExpressionSpec
 
 FAMILY = jobs.FAMILY
 KINDS = {"functions": "function", "features": "feature", "nesting": "symbol", "halls": "class"}
 """What the names under a key of the study are."""
+FOUND = 0.25
+"""Designs of formulas as they were found, for every assembled one."""
 BEYOND = 0.05
 """Share of the targets of a regression that may saturate."""
 
@@ -39,6 +42,7 @@ class SymbolicFrontend:
         _check(spec, problem)
         _check_target(problem)
         self._guesses = {name: self._hall(name, path) for name, path in spec.halls.items()}
+        self._found: list[dict[str, Any]] = []
         self._inputs = list(spec.features if isinstance(spec.features, tuple) else problem.names)
         self.phase = "expressions: search"
         self._next = self._searches()
@@ -62,10 +66,12 @@ class SymbolicFrontend:
             self._next = self._searches()
         elif kind == "assemble":
             self.phase = "expressions: designs"
-            self._next = [self._design(d) for d in outcomes[0].result["designs"]]
+            assembled = outcomes[0].result["designs"]
+            self._next = [self._design(d) for d in [*assembled, *self._found]]
         else:
             self.phase = "expressions: assembly"
             found = dict.fromkeys(t for o in outcomes for t in o.result["terms"])
+            self._found = self._combined(jobs, outcomes)
             # a front may be one constant: inputs and tables of them are terms all the same
             fitted = any(o.result["front"] for o in outcomes)
             self._next = [self._assembly(list(found))] if fitted else []
@@ -118,6 +124,28 @@ class SymbolicFrontend:
         }
         return Job(FAMILY, "assemble", payload, label="designs")
 
+    def _combined(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+        """Designs of the very formulas that were found, from the shortest of every output to the
+        most accurate ones; none if an output has none.
+        """
+        fronts: list[list[str]] = [[] for _ in self.problem.outputs]
+        losses = [np.inf] * len(fronts)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            front, at = outcome.result["front"], job.payload["output"]
+            if front and front[-1]["loss"] < losses[at]:  # the best of all restarts
+                fronts[at], losses[at] = outcome.result["formulas"], front[-1]["loss"]
+        longest = max(map(len, fronts))
+        if not all(fronts):
+            return []
+        found = 1.0 if self.spec.engine == "hof" else FOUND  # what the user gave is shown
+        count = min(longest, max(int(found * self.budget.taggers), 2))
+        made = {}
+        for share in np.linspace(1, 0, count).tolist():
+            chosen = [front[round(share * (len(front) - 1))] for front in fronts]
+            texts = dict(zip(self.problem.outputs, chosen, strict=True))
+            made[str(texts)] = {"links": 0, "expressions": texts}
+        return list(made.values())
+
     def _design(self, design: Mapping[str, Any]) -> Job:
         payload = {
             "expressions": dict(design["expressions"]),
@@ -126,7 +154,8 @@ class SymbolicFrontend:
             "table_bits": self.spec.table_bits,
             "seed": self.seed,
         }
-        return Job(FAMILY, "design", payload, label=f"{design['links']} terms")
+        label = f"{design['links']} terms" if design["links"] else "as found"
+        return Job(FAMILY, "design", payload, label=label)
 
     @staticmethod
     def run(job: Job, problem: Problem) -> Outcome:
@@ -142,6 +171,12 @@ def _check(spec: ExpressionSpec, problem: Problem) -> None:
         if not spec.features or len(set(spec.features)) < len(spec.features):
             msg = "families.expression.features: name one input at least, and none twice"
             raise SpecError(msg)
+    elif spec.features is not None and spec.features > len(problem.names):
+        msg = (
+            f"families.expression.features: there are {len(problem.names)} inputs, not "
+            f"{spec.features}; give so many at most, or leave it out to use all"
+        )
+        raise SpecError(msg)
     symbols = [*OPERATORS, *problem.luts, *spec.custom]
     for outer, inside in (spec.nesting or {}).items():
         _check_names("nesting", (outer, *inside), symbols)
@@ -158,7 +193,8 @@ def _check_target(problem: Problem) -> None:
         return
     y, type_, name = problem.train.y, problem.precision, problem.outputs[0]
     if np.mean(np.abs(y) > type_.max) > BEYOND:
-        need = int(np.ceil(np.log2(np.quantile(np.abs(y), 1 - BEYOND)))) + 1
+        most = np.quantile(np.abs(y), 1 - BEYOND)
+        need = max(int(np.floor(np.log2(most))) + 2, type_.integer + 1)  # I bits end below 2^(I-1)
         msg = (
             f"precision: {type_} ends at {type_.max:g}, and {name!r} reaches "
             f"{np.abs(y).max():g}; give fixed<W,I> with I of {need} or more, or predict it in "

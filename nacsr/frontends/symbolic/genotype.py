@@ -8,10 +8,10 @@ from typing import Any
 
 from nacsr.errors import FixedError, SpecError
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.expr import Call, Expr, Num
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.shapes import TABLE
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.fitting.shapes import TABLE
+from nacsr.frontends.symbolic.language.expr import Call, Expr, Num
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.language.show import to_text
 from nacsr.luts import LutFunc
 
 Tables = Mapping[str, LutFunc]

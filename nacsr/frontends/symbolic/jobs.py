@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +16,45 @@ from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Outcome, Problem
 from nacsr.frontends.judge import measure
 from nacsr.frontends.symbolic import genotype
-from nacsr.frontends.symbolic.assemble import Limits, Style, assemble, enriched, expressions, ladder
-from nacsr.frontends.symbolic.breeding import Breeder
-from nacsr.frontends.symbolic.calibrate import Grids, calibrate, terms
-from nacsr.frontends.symbolic.complexities import complexities
-from nacsr.frontends.symbolic.costs import dsp_luts, search_costs
-from nacsr.frontends.symbolic.custom import custom_operators
-from nacsr.frontends.symbolic.engine.hardware import Hardware
-from nacsr.frontends.symbolic.engine.trees import Grammar
-from nacsr.frontends.symbolic.engines import ENGINES
-from nacsr.frontends.symbolic.expr import Expr, Var
-from nacsr.frontends.symbolic.fitting import Goal, one_hot, softened
+from nacsr.frontends.symbolic.assembly.assemble import (
+    Limits,
+    Style,
+    assemble,
+    enriched,
+    expressions,
+    ladder,
+)
+from nacsr.frontends.symbolic.assembly.breeding import Breeder, simplest
+from nacsr.frontends.symbolic.assembly.pool import Source, drawn
+from nacsr.frontends.symbolic.engines.complexities import complexities
+from nacsr.frontends.symbolic.engines.costs import dsp_luts, search_costs
+from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware
+from nacsr.frontends.symbolic.engines.embedded.trees import Grammar
+from nacsr.frontends.symbolic.engines.registry import ENGINES
+from nacsr.frontends.symbolic.engines.request import Config, Sample
+from nacsr.frontends.symbolic.fitting.calibrate import Grids, calibrate, terms
+from nacsr.frontends.symbolic.fitting.newton import Goal, one_hot, softened
+from nacsr.frontends.symbolic.fitting.shapes import OPEN, TABLE
 from nacsr.frontends.symbolic.importance import most_important
-from nacsr.frontends.symbolic.lower import lower
-from nacsr.frontends.symbolic.parse import parse
-from nacsr.frontends.symbolic.pool import Source
-from nacsr.frontends.symbolic.request import Config, Sample
-from nacsr.frontends.symbolic.shapes import OPEN, TABLE
-from nacsr.frontends.symbolic.show import to_text
+from nacsr.frontends.symbolic.language.custom import custom_operators
+from nacsr.frontends.symbolic.language.expr import OPERATORS, Call, Expr, Var, walk
+from nacsr.frontends.symbolic.language.parse import parse
+from nacsr.frontends.symbolic.language.show import to_text
+from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.luts import LutFunc
 
 FAMILY = "expression"
 FLOW = "hls"
 STYLES = (
     Style(1.0),
-    Style(0.5, reference=True, together=True, additive=True),
+    Style(0.5, reference=True, together=True, terms="single"),
     Style(0.5, reference=True, together=True),
+    Style(0.5, terms="plain"),
     Style(0.0, reference=True, together=True),
 )
-"""One ladder of designs each; the first is for formulas without tables too."""
+"""One ladder of designs each."""
+ALONE = (Style(1.0), Style(0.0), Style(0.5, terms="plain"))
+"""Of one output, which shares nothing and has no reference."""
 ROUNDS = 2
 """How often the pool of terms is bred on before designs are taken from it."""
 MUTANTS = 400
@@ -77,7 +87,7 @@ def run_search(p: Payload, problem: Problem) -> Outcome:
         failed = {"class": name, "training": "search"}
         title = f"search for {name}"
         lost = Candidate(FAMILY, failed, p["seed"], title, reason=str(error))
-        return Outcome({"front": [], "terms": []}, found=(Found(lost),))
+        return Outcome({"front": [], "terms": [], "formulas": []}, found=(Found(lost),))
     found: dict[str, None] = {}
     for s in front:
         opened = genotype.opened(s.expr, s.tables)
@@ -87,7 +97,8 @@ def run_search(p: Payload, problem: Problem) -> Outcome:
         | genotype.record({"y": s.expr}, s.tables)
         for s in front
     ]
-    return Outcome({"front": record, "terms": list(found)})
+    formulas = [to_text(genotype.opened(s.expr, s.tables)) for s in front]
+    return Outcome({"front": record, "terms": list(found), "formulas": formulas})
 
 
 def _folder(p: Payload, problem: Problem) -> Path | None:
@@ -150,31 +161,20 @@ def _goal(problem: Problem) -> Goal:
 
 def run_assemble(p: Payload, problem: Problem) -> Outcome:
     """Designs of all sizes, from the terms of every expression found."""
-    precision, names = Fixed.parse(p["precision"]), tuple(p["inputs"])
     step = max(len(problem.train) // p["rows"], 1)
     goal = _goal(problem).take(slice(None, None, step))
-    columns = {n: c[::step] for n, c in _columns(problem, names).items()}
-    functions = tuple(problem.luts)
-    size, depth = p["max_size"], p["max_depth"]
-    grammar = Grammar(len(names), (), functions, size, depth, p["nesting"], p["tables"])
-    costs = search_costs(problem, precision, p["table_bits"])
-    hardware = Hardware(grammar, costs, period_ns(problem.clock_mhz))
-    bits, targets = p["table_bits"], goal.targets
-    source = Source(grammar, columns, goal.weights, problem.luts, bits, targets, precision)
-    readable = {**problem.luts, TABLE: OPEN}
-    parts: list[Expr] = [Var(n) for n in names]
-    parts += [parse(text, names, readable) for text in p["terms"]]
-    breeder = Breeder(names, p["operators"], p["functions"], p["tables"])
-    pool = source.pool([*parts, *source.allowed(breeder.library())])
-    luts, dsps = (math.inf if p[k] is None else p[k] for k in ("max_luts", "max_dsps"))
-    limits = Limits(p["max_size"], p["max_cycles"], dsp_luts(problem), luts, dsps)
+    hardware, source = _workshop(p, problem, goal, slice(None, None, step))
+    breeder = Breeder(source.names, p["operators"], p["functions"], p["tables"])
     rng = np.random.default_rng(p["seed"])
+    terms = _terms(p, problem, source.names)
+    simple = drawn(source.allowed(breeder.library()), len(terms), rng)
+    pool, limits = source.pool([*terms, *simple]), _limits(p, problem)
     for _ in range(ROUNDS):
         path = assemble(pool, goal, hardware, limits, STYLES[0])
         pool = enriched(pool, path, source, breeder, MUTANTS, rng)
     designs: dict[str, dict[str, Any]] = {}
-    styles = [s for s in STYLES if p["tables"] or not s.additive]
-    styles = styles if goal.outputs > 1 else styles[:1]
+    every = STYLES if goal.outputs > 1 else ALONE
+    styles = [s for s in every if p["tables"] or s.terms == "any"]
     for n, style in enumerate(styles):
         links = assemble(pool, goal, hardware, limits, style).links
         rungs = p["designs"] // len(styles) + (n < p["designs"] % len(styles))
@@ -183,6 +183,31 @@ def run_assemble(p: Payload, problem: Problem) -> Outcome:
             texts = {name: to_text(expr) for name, expr in sums.items()}
             designs[str(texts)] = {"links": count, "expressions": texts}
     return Outcome({"designs": list(designs.values())})
+
+
+def _workshop(p: Payload, problem: Problem, goal: Goal, rows: slice) -> tuple[Hardware, Source]:
+    """What terms cost, and their columns."""
+    precision, names = Fixed.parse(p["precision"]), tuple(p["inputs"])
+    limits = p["max_size"], p["max_depth"], p["nesting"], p["tables"]
+    grammar = Grammar(len(names), (), tuple(problem.luts), *limits)
+    costs = search_costs(problem, precision, p["table_bits"])
+    columns = {n: c[rows] for n, c in _columns(problem, names).items()}
+    source = Source(
+        grammar, columns, goal.weights, problem.luts, p["table_bits"], precision, goal.targets
+    )
+    return Hardware(grammar, costs, period_ns(problem.clock_mhz)), source
+
+
+def _terms(p: Payload, problem: Problem, names: Sequence[str]) -> list[Expr]:
+    """All inputs, and the terms that the searches found."""
+    readable = {**problem.luts, TABLE: OPEN}
+    found = [simplest(parse(text, names, readable)) for text in p["terms"]]
+    return [*(Var(n) for n in names), *(t for t in found if t is not None)]
+
+
+def _limits(p: Payload, problem: Problem) -> Limits:
+    luts, dsps = (math.inf if p[k] is None else p[k] for k in ("max_luts", "max_dsps"))
+    return Limits(p["max_size"], p["max_cycles"], dsp_luts(problem), luts, dsps)
 
 
 def _columns(problem: Problem, names: Any = None) -> dict[str, Real]:
@@ -237,6 +262,8 @@ def _candidate(
 ) -> Candidate:
     made = genotype.record(sums, tables) | {"precision": str(precision)}
     title = "; ".join(f"{name}: {to_text(expr, 3)}" for name, expr in sums.items())
+    if p["precisions"]:  # or rows of a front would look alike
+        title = f"{precision} {title}"
     return Candidate(FAMILY, made, p["seed"], title)
 
 
@@ -244,10 +271,12 @@ def _complexities(p: Payload, problem: Problem) -> dict[str, int]:
     """Costs for a search on one complexity; empty: on the true clock cycles."""
     if (p["complexities"], p["implementation"]) == ("auto", "lut"):
         return {}
+    bodies = [one.body for one in custom_operators(p["custom"], problem.luts).values()]
+    parts = {node.op for body in bodies for node, _ in walk(body) if isinstance(node, Call)}
     return complexities(
         p["complexities"],
-        p["operators"],
-        p["functions"],
+        [o for o in OPERATORS if o in parts or o in p["operators"]],
+        [f for f in problem.luts if f in parts or f in p["functions"]],
         Fixed.parse(p["precision"]),
         problem.clock_mhz,
         problem.target,

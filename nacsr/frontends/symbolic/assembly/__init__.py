@@ -1,0 +1,1 @@
+"""Whole designs out of terms."""

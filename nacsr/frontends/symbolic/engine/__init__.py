@@ -1,5 +1,0 @@
-"""The embedded symbolic regression engine: numpy, seeded, counted in evaluations."""
-
-from nacsr.frontends.symbolic.engine.search import search
-
-__all__ = ["search"]

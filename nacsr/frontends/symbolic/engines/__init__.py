@@ -1,0 +1,1 @@
+"""Searches for expressions behind one protocol (``request``), named in ``registry``."""

@@ -1,0 +1,1 @@
+"""Formulas as trees: reading, writing, evaluating."""

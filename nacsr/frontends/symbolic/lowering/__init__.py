@@ -1,0 +1,1 @@
+"""From formulas to the IR, at one working precision or within an error budget."""
