@@ -174,7 +174,8 @@ def test_contract_with_the_real_pysr(stand_in):
     assert best.expr == Call("add", (Call("sin", (product,)), scaled))
     columns = {name: z[:, j] for j, name in enumerate(NAMES)}
     values = Chip(columns, LUTS, CONFIG.precision).output(best.expr)
-    assert best.loss == pytest.approx(linear_loss(values, Sample(z, y, NAMES))) < 1e-3
+    assert best.loss == pytest.approx(linear_loss(values, Sample(z, y, NAMES)))
+    assert best.loss < 1e-3
     assert [s.loss for s in front] == sorted((s.loss for s in front), reverse=True)
     assert all(s.loss < 9 for s in front)  # PySR's own numbers are not taken over
     assert all(Num(1e6) not in getattr(s.expr, "args", ()) for s in front)  # beyond the reach

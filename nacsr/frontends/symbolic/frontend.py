@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ FOUND = 0.25
 """Designs of formulas as they were found, for every assembled one."""
 BEYOND = 0.05
 """Share of the targets of a regression that may saturate."""
+_log = logging.getLogger("nacsr")
 
 
 class SymbolicFrontend:
@@ -201,6 +203,15 @@ def _check_target(problem: Problem) -> None:
             "another unit"
         )
         raise SpecError(msg)
+    beyond = int(np.sum(np.abs(y) > type_.max))
+    if beyond:
+        _log.warning(
+            "%d of %d training targets are beyond %s, at whose ends terms saturate: give more "
+            "integer bits, or expect large errors on such events",
+            beyond,
+            len(y),
+            type_,
+        )
     if np.std(y) < type_.lsb:
         msg = (
             f"precision: {type_} has steps of {type_.lsb:g}, and {name!r} varies by "

@@ -170,7 +170,8 @@ class Evaluator:
         """An operator's result with no more fractional bits than the precision has."""
         result: Column
         if symbol not in PRODUCTS:
-            result = self._apply[symbol](*arguments)
+            with np.errstate(all="ignore"):  # a user's operator may divide: it is then refused
+                result = self._apply[symbol](*arguments)
             return result
         # a product has twice the bits; scaling by a power of two is exact in float64
         first = np.multiply(arguments[0], 1.0, dtype=np.float64)
@@ -283,10 +284,8 @@ class Evaluator:
         return found
 
     def _priced(self, terms: tuple[Tree, ...], fit: Fitted) -> Individual:
-        area, size = (
-            self.hardware.total(terms),
-            size_of([self.grammar.written_out(t) for t in terms]),
-        )
+        area = self.hardware.total(terms)
+        size = size_of([self.grammar.written_out(t) for t in terms])
         key = round(fit.loss / GRAIN), round(fit.mark / GRAIN)
         cost = area.cycles, area.luts, area.dsps
         return Individual(terms, fit.weights, fit.loss, *cost, size, key)
