@@ -43,6 +43,14 @@ CREATE INDEX IF NOT EXISTS by_candidate ON measurements (candidate);
 """
 
 
+_GIVE = "give the folder that 'nacsr run' wrote"
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The run folders directly in a folder, as a campaign makes one for every variant."""
+    return sorted(place.parent for place in folder.glob(f"*/{FILE}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A candidate of the archive with all its measurements."""
@@ -102,7 +110,9 @@ class Archive:
         given = Path(path)
         self.path = given if given.suffix == ".sqlite" else given / FILE
         if not create and not self.path.is_file():
-            msg = f"{given}: no archive here; give the folder that 'nacsr run' wrote"
+            inside = ", ".join(map(str, runs_in(given)))
+            give = f"give one run of those in it: {inside}" if inside else _GIVE
+            msg = f"{given}: no archive here; {give}"
             raise ArchiveError(msg)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@ study goes in, a ``Design`` comes out, which runs, is costed, emitted and verifi
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nacsr.archive import Archive
+from nacsr.archive import Archive, runs_in
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting, check_place
 from nacsr.emit import FLOWS, default_flow
@@ -23,7 +24,7 @@ from nacsr.errors import (
     unknown,
 )
 from nacsr.fixed import Fixed, Overflow, Rounding
-from nacsr.frontends.symbolic.engines.hall import read_hall
+from nacsr.frontends.symbolic.engines.hall import HallRow, read_hall
 from nacsr.frontends.symbolic.language.expr import OPERATORS, Expr, functions, variables
 from nacsr.frontends.symbolic.language.parse import ALIASES, names_in, parse
 from nacsr.frontends.symbolic.language.show import to_text
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 CONSTANTS = frozenset({"pi", "e", "E", "inf", "nan", "oo"})
 """Names that a formula's author would mean as numbers."""
 
+
+_log = logging.getLogger("nacsr")
 
 TARGET, CLOCK_MHZ = "vu13p", 200.0
 """Where a design lives that names no place of its own."""
@@ -144,7 +147,9 @@ def _finished(source: str, to: str | None, name: str) -> Design | None:
     if not source.strip() or not _is_folder(folder):
         return None
     if not is_project(folder):
-        msg = f"{source} is a folder, but no project; give RUN:ID for a design of a run"
+        inside = runs_in(folder)
+        of = f", with RUN one of {', '.join(map(str, inside))}" if inside else ""
+        msg = f"{source} is a folder, but no project; give RUN:ID for a design of a run{of}"
         raise SpecError(msg)
     design = from_project(folder)
     return design if to is None else design.to(to)
@@ -215,15 +220,7 @@ def _sizes(graph: Graph) -> list[int]:
 def _read(source: Source, row: int | None, luts: Mapping[str, LutFunc]) -> dict[str, Expr]:
     """Expressions by output name."""
     if isinstance(source, Path) or (isinstance(source, str) and _is_hall(source)):
-        rows = read_hall(Path(source), luts=luts)
-        usable = [r for r in rows if r.tree is not None and not math.isnan(r.loss)]
-        chosen = usable if row is None else [r for r in rows if r.complexity == row]
-        if not chosen:
-            had = ", ".join(str(r.complexity) for r in rows)
-            wanted = "that can be read and has a loss" if row is None else f"of complexity {row}"
-            msg = f"{source}: no row {wanted}; it has {had}"
-            raise ExpressionError(msg)
-        return {"y": min(chosen, key=lambda r: r.loss).expr}
+        return {"y": _of_hall(source, row, luts)}
     if isinstance(source, str):
         texts: Mapping[str, str] = {"y": source}
     elif isinstance(source, Mapping):
@@ -241,6 +238,25 @@ def _read(source: Source, row: int | None, luts: Mapping[str, LutFunc]) -> dict[
         msg = "no expression given; write one such as 'x0*x1 + 0.5'"
         raise ExpressionError(msg)
     return {out: parse(text, _variables(text, luts), luts) for out, text in texts.items()}
+
+
+def _of_hall(source: str | Path, row: int | None, luts: Mapping[str, LutFunc]) -> Expr:
+    """The formula of a hall of fame that is meant: of a complexity, or the most accurate."""
+    rows = read_hall(Path(source), luts=luts)
+    usable = [r for r in rows if r.tree is not None and not math.isnan(r.loss)]
+    chosen = usable if row is None else [r for r in rows if r.complexity == row]
+    if not chosen:
+        wanted = "that can be read and has a loss" if row is None else f"of complexity {row}"
+        msg = f"{source}: no row {wanted}; it has {_complexities(rows)}"
+        raise ExpressionError(msg)
+    if row is None and len(usable) < len(rows):
+        lost = _complexities([r for r in rows if r not in usable])
+        _log.warning("%s: left out what cannot be read or has no loss: complexity %s", source, lost)
+    return min(chosen, key=lambda r: r.loss).expr
+
+
+def _complexities(rows: Sequence[HallRow]) -> str:
+    return ", ".join(str(r.complexity) for r in rows)
 
 
 def _functions(luts: str | Path | Mapping[str, LutFunc] | None) -> Mapping[str, LutFunc]:

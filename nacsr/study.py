@@ -21,6 +21,7 @@ from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.measure import tool_name
 from nacsr.prepare import Prepared, prepare
 from nacsr.spec import BUDGETS, StudySpec, read_yaml
+from nacsr.spec.messages import difference
 from nacsr.targets import RESOURCES, target
 from nacsr.tools import gxx
 from nacsr.workers import Workers
@@ -95,7 +96,7 @@ class Study:
         self.dataset = dataset if dataset is not None else load(spec.dataset, base)
         self.prepared = prepare(spec, self.dataset, self.out)
         self.archive = Archive(self.out, create=True)
-        self._frontends()  # a study that cannot be searched claims no folder
+        self._first = self._frontends()  # a study that cannot be searched claims no folder
         self._claim()
         if base is not None:
             self.archive.set_meta("base", str(base.resolve()))
@@ -132,7 +133,8 @@ class Study:
         for key, value in mine.items():
             found = self.archive.meta(key)
             if found is not None and found != value:
-                msg = f"{self.out} holds {other[key]}; choose another folder with --out"
+                which = f": {_differs(found, value)}" if key == "spec" else ""
+                msg = f"{self.out} holds {other[key]}{which}; choose another folder with --out"
                 raise SpecError(msg)
             self.archive.set_meta(key, value)
         about = f"{self.dataset.name}, {len(self.dataset.y)} events. {self.dataset.about}"
@@ -157,7 +159,8 @@ class Study:
             return self._run(workers, observer or Silent())
 
     def _run(self, workers: int | None, seen: Observer) -> list[Entry]:
-        self.frontends = self._frontends()  # afresh: recorded work is replayed
+        self.frontends = self._first or self._frontends()  # afresh: recorded work is replayed
+        self._first = []
         count = os.cpu_count() or 1 if workers is None else workers
         pool: Workers[Prepared, Job, Outcome] = Workers(run_job, self.prepared, count)
         try:
@@ -248,6 +251,14 @@ class Study:
             return False
         folder = str(outcome.result.get("folder") or "")
         return not folder or (self.out / "designs" / folder / "manifest.json").is_file()
+
+
+def _differs(there: str, here: str) -> str:
+    """The first key in which two studies, as YAML texts, differ."""
+    old, new = (read_yaml(text, "study") for text in (there, here))
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return difference(old, new) or "keys in another order"
+    return "it cannot be read"
 
 
 @contextmanager

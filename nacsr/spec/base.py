@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,8 +21,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def uncut(text: object, prefix: str = "") -> None:
+    """Refuse a type that YAML cut at its comma, as it does inside {} and [] without quotes."""
+    if isinstance(text, str) and (cut := re.fullmatch(r"\s*(\w+)<[^<>]*", text)):
+        msg = (
+            f"{prefix}got only {text!r}, because YAML splits at commas inside {{}} and []; put it "
+            f"in quotes, such as '{cut[1]}<16,6>'"
+        )
+        raise ValueError(msg)
+
+
 def parsed(text: str, prefix: str = "") -> Fixed:
     """A fixed-point type; its error becomes a ValueError, which pydantic collects."""
+    uncut(text, prefix)
     try:
         return Fixed.parse(text)
     except FixedError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nacsr.spec.base import Section, parsed
+from nacsr.spec.base import Section, parsed, uncut
 
 
 class DatasetSpec(Section):
@@ -30,6 +31,13 @@ class InputSpec(Section):
     width: Annotated[int, Field(ge=2, le=32)] = 16
     scaling: Literal["folded", "external"] = "folded"
     types: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("types", mode="before")
+    @classmethod
+    def _uncut(cls, value: object) -> object:
+        for name, text in value.items() if isinstance(value, Mapping) else ():
+            uncut(text, f"{name}: ")
+        return value
 
     @field_validator("types")
     @classmethod

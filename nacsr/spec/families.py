@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nacsr.spec.base import Positive, Section, parsed, some, working
+from nacsr.spec.base import Positive, Section, parsed, some, uncut, working
 
 Bits = Annotated[int, Field(ge=2, le=16)]
 Nesting = dict[str, dict[str, Annotated[int, Field(ge=0)]]]
@@ -93,6 +93,7 @@ class ExpressionSpec(Section):
             if not value.startswith("cycles<"):
                 msg = f"must be ones, auto, or cycles<16,6>, not {value!r}"
                 raise ValueError(msg)
+            uncut(value)
             parsed(value.replace("cycles", "fixed", 1))
         return value
 

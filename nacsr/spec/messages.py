@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from nacsr.errors import unknown
 from nacsr.spec.base import Section
+
+_Path = tuple[int | str, ...]
 
 
 def explained(error: ValidationError, root: type[Section], under: str = "") -> str:
@@ -22,10 +25,13 @@ def explained(error: ValidationError, root: type[Section], under: str = "") -> s
     """
     errors = error.errors()
     first = errors[0]
-    *outer, last = first["loc"] or ("",)
-    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]]
+    place, branches = _choice(root, first["loc"])
+    *outer, last = place or ("",)
+    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in place]
     key = "".join([under, *parts]).lstrip(".")
-    if first["type"] == "extra_forbidden":
+    if branches:
+        text = f"{key}: expected {' or '.join(map(_words, branches))}, got {shown(first['input'])}"
+    elif first["type"] == "extra_forbidden":
         inside = f"{key.rpartition('.')[0]}: " if outer or under else ""
         text = inside + unknown("key", last, _section(root, outer).model_fields)
     elif first["type"] == "missing":
@@ -35,8 +41,8 @@ def explained(error: ValidationError, root: type[Section], under: str = "") -> s
         text = f"{key}: {reason}" if key else reason
     else:
         text = f"{key}: {_expected(first)}, got {shown(first['input'])}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return text + more
+    others = len({_choice(root, e["loc"])[0] for e in errors}) - 1
+    return text + (f" (and {others} more)" if others else "")
 
 
 def _expected(error: ErrorDetails) -> str:
@@ -60,17 +66,79 @@ _PLAIN: Mapping[str, str] = {
 }
 
 
+_KINDS: Mapping[Any, str] = {
+    int: "an integer",
+    float: "a number",
+    str: "text",
+    tuple: "a list of names",
+    dict: "keys and values",
+}
+
+
+def _choice(root: type[Section], path: _Path) -> tuple[_Path, Sequence[Any]]:
+    """The keys of a path, without pydantic's names of types, and the types if it had several."""
+    if path[-1:] == ("[key]",):  # a key of the file is wrong itself
+        return path, ()
+    kind: Any = root
+    for count, key in enumerate(path):
+        options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+        options = tuple(o for o in options if o is not NoneType)
+        if len(options) > 1:
+            return path[:count], options
+        kind = _inside(options[0], key)
+    return path, ()
+
+
+def _inside(kind: Any, key: int | str) -> Any:
+    """The type of what a key leads to."""
+    inner = {dict: 1, tuple: 0}.get(get_origin(kind))
+    if inner is not None:
+        return get_args(kind)[inner]
+    field = kind.model_fields.get(key) if _is_section(kind) else None
+    return None if field is None else field.annotation
+
+
+def _words(kind: Any) -> str:
+    """What a type is called in a YAML file: ``an integer from 1``."""
+    if get_origin(kind) is not Annotated:
+        return _KINDS[get_origin(kind) or kind]
+    plain, *limits = get_args(kind)
+    least = [m.ge for limit in limits for m in limit.metadata if hasattr(m, "ge")]
+    return " from ".join([_KINDS[plain], *map(str, least)])
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
 def _section(root: type[Section], path: list[int | str]) -> type[Section]:
     """The section that a path of keys leads to."""
     section = root
     for key in path:
         annotation = section.model_fields[str(key)].annotation
         options = (annotation, *get_args(annotation))
-        section = next(o for o in options if isinstance(o, type) and issubclass(o, Section))
+        section = next(o for o in options if _is_section(o))
     return section
+
+
+def difference(there: Mapping[str, Any], here: Mapping[str, Any], under: str = "") -> str:
+    """The first key that differs between two studies, and its values; "" if none does.
+
+    >>> difference({"seed": 1, "split": {"train": 0.6}}, {"seed": 1, "split": {"train": 0.5}})
+    'split.train is 0.6 there, 0.5 here'
+    """
+    for key in dict.fromkeys([*here, *there]):
+        old, new = there.get(key), here.get(key)
+        if old != new:
+            if isinstance(old, Mapping) and isinstance(new, Mapping):
+                return difference(old, new, f"{under}{key}.")
+            return f"{under}{key} is {shown(old)} there, {shown(new)} here"
+    return ""
 
 
 def shown(value: object) -> str:
     """A value as a YAML file has it, shortened."""
+    if value is None:
+        return "null"
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -151,8 +151,12 @@ def test_same_seed_same_front_with_worker_processes(tiny_run: Path, tmp_path: Pa
 
 
 def test_another_study_is_not_mixed_in(tiny_run: Path) -> None:
-    with pytest.raises(SpecError, match="holds another study; choose another folder"):
+    which = "holds another study: seed is 1 there, 2 here; choose another folder"
+    with pytest.raises(SpecError, match=which):
         Study(tiny_spec(seed=2), tiny_run, dataset=tiny_dataset())
+    families = TINY.model_dump() | {"network": None}
+    with pytest.raises(SpecError, match=r": families\.network is \{.* there, null here; choose"):
+        Study(tiny_spec(families=families), tiny_run, dataset=tiny_dataset())
     other = tiny_dataset()
     x = other.x.copy()
     x[0, 0] += 1
@@ -335,6 +339,19 @@ def test_many_features_and_few_evaluations(tmp_path: Path) -> None:
     spec = tiny_spec(families={"network": None})
     front = Study(spec, tmp_path / "run", dataset=data).run(workers=0)
     assert max(e.find("accuracy", "interpreter", "test").value for e in front) > 0.8
+
+
+def test_a_hall_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    halls = {name: str(tmp_path / f"{name}.csv") for name in "gqt"}
+    for name, path in halls.items():
+        foreign = "3,0.4,wibble(n)\n" if name == "g" else ""
+        Path(path).write_text(f"Complexity,Loss,Equation\n1,0.5,eta\n{foreign}")
+    expression = {"engine": "hof", "halls": halls, "tables": False}
+    spec = tiny_spec(families={"network": None, "expression": expression})
+    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
+    study.run(workers=0)
+    warned = [r for r in caplog.records if "left out" in r.getMessage()]
+    assert len(warned) == 1, [r.getMessage() for r in warned]
 
 
 def test_a_search_that_finds_nothing_leaves_the_other_family(tmp_path: Path) -> None:

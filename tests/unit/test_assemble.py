@@ -209,7 +209,8 @@ def test_gains_are_what_a_newton_step_wins(which: int, weighted: bool) -> None:
     pool = pool_of("a", "a*b", "table(a*b)", "table(c)", weights=weights)
     alone = pool.unexplained(np.empty((ROWS, 0), np.float32))
     left = np.stack([alone] * goal.outputs)
-    gains = pool.gains(goal.errors(sums) * goal.unit, goal.noise(sums), left, goal.rows)
+    slopes = pool.inner((goal.errors(sums) * goal.unit).astype(np.float32))
+    gains = pool.gains(slopes, goal.noise(sums), left, goal.rows)
     for row, span in zip(gains, pool.spans, strict=True):
         columns = pool.columns[:, span].astype(np.float64)
         for output in range(goal.outputs):
@@ -250,8 +251,15 @@ def test_what_fitted_columns_explain_is_no_gain() -> None:
     basis = pool.columns[:, :1]
     errors = (y - a)[:, None] / goal.unit
     noise = np.array([np.mean(errors**2)])
-    beside = pool.gains(errors, noise, pool.unexplained(basis)[None], goal.rows)
-    naive = pool.gains(errors, noise, pool.unexplained(basis[:, :0])[None], goal.rows)
+    beside = pool.gains(
+        pool.inner(errors.astype(np.float32)), noise, pool.unexplained(basis)[None], goal.rows
+    )
+    naive = pool.gains(
+        pool.inner(errors.astype(np.float32)),
+        noise,
+        pool.unexplained(basis[:, :0])[None],
+        goal.rows,
+    )
     assert naive[1, 0] < 0.2  # its correlation with the error is small
     assert beside[1, 0] > 0.5  # but it explains nearly all of it, beside the first
     assert beside[2, 0] < 0.05

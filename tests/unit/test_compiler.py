@@ -160,6 +160,17 @@ def test_a_setting_for_all_leaves_poles_alone():
     assert design.graph != nacsr.compile("sin(x0)/x1").graph
 
 
+def test_rows_of_a_hall_that_are_left_out_are_named_once(tmp_path, caplog):
+    path = tmp_path / "hall.csv"
+    path.write_text("Complexity,Loss,Equation\n1,nan,x0\n3,0.5,x0*x1\n5,0.4,wibble(x0)\n")
+    assert nacsr.compile(str(path)).graph == nacsr.compile("x0*x1").graph
+    (record,) = caplog.records
+    what = "left out what cannot be read or has no loss: complexity 1, 5"
+    assert record.getMessage() == f"{path}: {what}"
+    nacsr.compile(str(path), row=1)  # a row that was asked for is no surprise
+    assert len(caplog.records) == 1
+
+
 REFUSED = {
     "a folder that is no project": (lambda: nacsr.compile("nacsr"), "is a folder, but no project"),
     "text that is none": (lambda: nacsr.compile([1, 2]), "must be text, not 1"),

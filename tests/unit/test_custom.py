@@ -116,6 +116,12 @@ def test_bad_definitions_name_the_operator(spec, says) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_an_operator_may_not_have_the_name_of_a_feature() -> None:
+    assert custom_operators({"f": "a + 1"}, LUTS, ["x", "a"])  # of features, letters may
+    with pytest.raises(ExpressionError, match="operator 'pt' has the name of a feature that there"):
+        custom_operators({"pt": "a + 1"}, LUTS, ["pt", "eta"])
+
+
 def test_calls_with_other_numbers_of_arguments_are_refused() -> None:
     with pytest.raises(ExpressionError, match=r"column 1 .*ratio takes 2 argument\(s\), not 1"):
         read("ratio(x)")

@@ -128,6 +128,8 @@ def test_parse(text, want):
         ("x y", "an operator is missing"),
         ("x +", "the formula ends"),
         ("(x", r"'\)' is expected"),
+        ("sin(x", r"column 6 .*'\)' is expected; close with '\)'"),
+        ("t1(x + 2)", "unknown function 't1'; a fitted table belongs to a run; compile RUN:ID"),
         ("x)", "does not belong here"),
         ("max(x)", "max takes 2 argument"),
         ("sin(x, y)", "sin takes 1 argument"),

@@ -122,6 +122,8 @@ def test_whole_file_is_preferred_to_its_backup(tmp_path):
     ("text", "expected"),
     [
         (HALL[:-12], "ends in the middle of a row, and no whole backup"),
+        (HALL[:25], "hall_of_fame.csv: has no rows, and no whole backup"),
+        ("", "hall_of_fame.csv: has no rows, and no whole backup"),
         (
             "compl,mse,individual\n2.0,0.04,5.1\n",
             "is no hall of fame of PySR: its header is 'compl",
@@ -196,7 +198,7 @@ def test_several_outputs(tmp_path):
 
 PICKLE = pickle.dumps({"equations": "x0"})
 LOOKALIKES = {
-    "empty.csv": (b"", "ends in the middle of a row"),
+    "empty.csv": (b"", "has no rows"),
     "page.html": (b"<html>\n<body>Complexity,Loss,Equation</body>\n", "is no hall of fame of PySR"),
     "scores.csv": (b"Name,Loss,Epoch\nx0,0.5,3\n", "is no hall of fame of PySR"),
     "prose.csv": (b"Complexity,Loss,Equation\nsee, for instance, x0\n", "ends in the middle"),

@@ -125,12 +125,27 @@ def test_from_mapping_takes_python_values():
             "families.expression.operators[1]: expected 'add', 'sub',",
         ),
         ("families: {expression: null, network: null}", "families: both families are null"),
+        (
+            "families: {expression: {features: 0}}",
+            "families.expression.features: expected an integer from 1 or a list of names, got 0\n",
+        ),
+        (
+            "families: {expression: {lut: {sin: fine, exp: {entries: x}}}}",
+            "expression.lut.sin: expected a number or keys and values, got 'fine' (and 1 more)\n",
+        ),
+        (
+            "families: {expression: {complexities: cycles<16,6>}}",
+            "complexities: got only 'cycles<16', because YAML splits at commas inside {} and []; "
+            "put it in quotes, such as 'cycles<16,6>'",
+        ),
+        ("families: {expression: {precisions: [fixed<12,6>]}}", "precisions: got only 'fixed<12',"),
+        ("inputs: {types: {pt: ufixed<12,8>}}", "types: pt: got only 'ufixed<12', because YAML"),
         ("clock_mhz: fast\nseed: x", "seed: expected an integer, got 'x' (and 1 more)"),
         ("3: 4", "expected text as a key"),
     ],
 )
 def test_wrong_values(tmp_path, text, expected):
-    assert expected in refusal(tmp_path, f"dataset: jets\n{text}\n")
+    assert expected in refusal(tmp_path, f"dataset: jets\n{text}\n") + "\n"
 
 
 @pytest.mark.parametrize(

@@ -230,7 +230,7 @@ def _check_names(key: str, names: Sequence[str] | Mapping[str, Any], known: Any)
 def _custom(custom: Mapping[str, str], problem: Problem) -> Mapping[str, Custom]:
     """The user's operators, refused before any work is done if they mean nothing."""
     try:
-        return custom_operators(custom, problem.luts)
+        return custom_operators(custom, problem.luts, problem.names)
     except ExpressionError as error:
         msg = f"families.expression.custom: {error}"
         raise SpecError(msg) from None

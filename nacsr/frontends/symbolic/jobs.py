@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from nacsr.frontends.symbolic.assembly.assemble import (
     enriched,
     expressions,
     ladder,
+    promising,
+    suits,
 )
 from nacsr.frontends.symbolic.assembly.breeding import Breeder, simplest
 from nacsr.frontends.symbolic.assembly.pool import Source, drawn
@@ -58,6 +61,8 @@ ALONE = (Style(1.0), Style(0.0), Style(0.5, terms="plain"))
 ROUNDS = 2
 """How often the pool of terms is bred on before designs are taken from it."""
 MUTANTS = 400
+PROMISING = 600
+"""Terms that the designs of any terms are made of; what the time goes into is reading them."""
 LOGIT_FRACS = (2, 4)
 """Fractional bits of tables of log-odds: finer steps change no decision that matters."""
 
@@ -172,14 +177,16 @@ def run_assemble(p: Payload, problem: Problem) -> Outcome:
     for _ in range(ROUNDS):
         path = assemble(pool, goal, hardware, limits, STYLES[0])
         pool = enriched(pool, path, source, breeder, MUTANTS, rng)
+    best = promising(pool, path, source, PROMISING)
     designs: dict[str, dict[str, Any]] = {}
     every = STYLES if goal.outputs > 1 else ALONE
     styles = [s for s in every if p["tables"] or s.terms == "any"]
     for n, style in enumerate(styles):
-        links = assemble(pool, goal, hardware, limits, style).links
+        some = (best if style.terms == "any" else pool).only(partial(suits, style=style))
+        links = assemble(some, goal, hardware, limits, style).links
         rungs = p["designs"] // len(styles) + (n < p["designs"] % len(styles))
         for count in ladder(min(goal.outputs, len(links)), len(links), rungs):
-            sums = expressions(pool, hardware, links[:count], problem.outputs)
+            sums = expressions(some, hardware, links[:count], problem.outputs)
             texts = {name: to_text(expr) for name, expr in sums.items()}
             designs[str(texts)] = {"links": count, "expressions": texts}
     return Outcome({"designs": list(designs.values())})

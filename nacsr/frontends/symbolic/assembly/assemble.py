@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.symbolic.assembly.breeding import Breeder
-from nacsr.frontends.symbolic.assembly.pool import Pool, Prices, Source, counted, joined
+from nacsr.frontends.symbolic.assembly.pool import Pool, Prices, Source, counted, joined, squared
 from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware
 from nacsr.frontends.symbolic.engines.embedded.sums import earliest_first
 from nacsr.frontends.symbolic.fitting.newton import Fit, Goal, newton, one_step
@@ -103,12 +103,11 @@ def assemble(pool: Pool, goal: Goal, hardware: Hardware, limits: Limits, style: 
         style: how links are chosen.
     """
     work = _Assembly(pool, goal, hardware, limits)
-    work.open[[not _suits(term, style) for term in pool.terms]] = False
     states: list[State] = []
     while len(work.links) < limits.max_links:
         errors, noise = work.state()
         states.append(State(errors.astype(np.float32), noise, work.basis.shape[1]))
-        gains = pool.gains(errors, noise, work.left, goal.rows)
+        gains = work.gains(errors, noise)
         if style.reference and not work.links:
             work.open[:, int(np.argmin(gains.max(axis=0)))] = False
         step = work.together(gains, style) if style.together else work.alone(gains, style)
@@ -135,8 +134,8 @@ class _Assembly:
         self._fitted, self._stepped = -EVERY, 0
         self.basis = np.empty((len(ones), 0), np.float32)
         self._bases = [self.basis for _ in self.chosen]
-        alone = pool.unexplained(self.basis)
-        self.left = np.stack([alone for _ in self.chosen])
+        self._left = np.stack([pool.unexplained(self.basis) for _ in self.chosen])
+        self._new: list[tuple[int, NDArray[np.float32]]] = []
 
     def state(self) -> tuple[Real, Real]:
         """Errors and noise of the links with their weights fitted."""
@@ -158,6 +157,20 @@ class _Assembly:
 
     def _counted(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
         return counted(columns, self.goal.weights)
+
+    def gains(self, errors: Real, noise: Real) -> Real:
+        """What every term promises to every output; see ``Pool.gains``.
+
+        All columns of the pool are read once, which is what takes the time: for the errors, and
+        for what the links since the last call explain.
+        """
+        parts = [errors.astype(np.float32), *(columns for _, columns in self._new)]
+        ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+        slopes, *explained = np.split(self.pool.inner(np.hstack(parts)), ends, axis=2)
+        for (where, _), inner in zip(self._new, explained, strict=True):
+            self._left[where] -= squared(inner)
+        self._new.clear()
+        return self.pool.gains(slopes, noise, self._left, self.goal.rows)
 
     def alone(self, gains: Real, style: Style) -> list[Link]:
         """The link of the best gain for its cost that the limits allow."""
@@ -197,11 +210,11 @@ class _Assembly:
         self.prices.take(term)
 
     def _explain(self, columns: NDArray[np.float32], where: int) -> None:
-        """Take what new columns explain off all terms."""
+        """Have new columns explain a part of all terms."""
         self.basis = np.hstack([self.basis, self._beyond(self.basis, columns)])
         new = self._beyond(self._bases[where], columns)
         self._bases[where] = np.hstack([self._bases[where], new])
-        self.left[where] += self.pool.unexplained(self._counted(new)) - np.eye(self.pool.width)
+        self._new.append((where, self._counted(new)))
 
     def _beyond(
         self, basis: NDArray[np.float32], columns: NDArray[np.float32]
@@ -225,7 +238,8 @@ class _Assembly:
         return fits and cost.cycles <= most.max_cycles
 
 
-def _suits(term: Expr, style: Style) -> bool:
+def suits(term: Expr, style: Style) -> bool:
+    """Whether a style uses a term."""
     table = isinstance(term, Call) and term.op == TABLE
     if style.terms == "single":
         return table and isinstance(term, Call) and isinstance(term.args[0], Var)
@@ -259,21 +273,32 @@ def enriched(
     new = source.pool(fresh)
     if not new.terms:  # none of them varies
         return pool
+    return joined(pool, _worthiest(new, pool, path, source.weights, max(count // 5, 1)))
+
+
+def promising(pool: Pool, path: Path, source: Source, count: int) -> Pool:
+    """The terms that promise most at one of a path's points, and all tables of single inputs."""
+    best = set(_worthiest(pool, pool, path, source.weights, count).terms)
+    return pool.only(lambda term: term in best or suits(term, Style(0.0, terms="single")))
+
+
+def _worthiest(new: Pool, pool: Pool, path: Path, weights: Real | None, count: int) -> Pool:
+    """The terms of a pool that promise most, relative to the best of another one there."""
     worth = np.zeros(len(new.terms))
-    basis, rows = counted(path.basis, source.weights), effective(len(path.basis), source.weights)
+    basis, rows = counted(path.basis, weights), effective(len(path.basis), weights)
     for state in path.states:
         best, promised = (_promised(p, state, basis, rows) for p in (pool, new))
         if best.max() > 0:
             worth = np.maximum(worth, promised / best.max())
-    kept = np.argsort(-worth, kind="stable")[: max(count // 5, 1)]
-    return joined(pool, source.pool([new.terms[i] for i in kept.tolist()]))
+    kept = {new.terms[i] for i in np.argsort(-worth, kind="stable")[:count].tolist()}
+    return new.only(lambda term: term in kept)
 
 
 def _promised(pool: Pool, state: State, basis: NDArray[np.float32], rows: float) -> Real:
     """What each term promises to its best output, as if all outputs had all columns."""
     left = pool.unexplained(basis[:, : state.width])
     every = np.stack([left] * len(state.noise))
-    best: Real = pool.gains(state.errors, state.noise, every, rows).max(axis=1)
+    best: Real = pool.gains(pool.inner(state.errors), state.noise, every, rows).max(axis=1)
     return best
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import fsum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +66,18 @@ class Pool:
         products = self.columns.T @ columns / np.float32(len(columns))
         return self.padded(products.astype(np.float64))
 
-    def gains(self, errors: NDArray[Any], noise: Real, left: Real, rows: float) -> Real:
+    def only(self, suits: Callable[[Expr], bool]) -> Pool:
+        """The terms that suit, without the columns of the others."""
+        kept = [i for i, term in enumerate(self.terms) if suits(term)]
+        if len(kept) == len(self.terms):
+            return self
+        ends = np.cumsum([0, *(self.spans[i].stop - self.spans[i].start for i in kept)]).tolist()
+        at = [column for i in kept for column in range(self.spans[i].start, self.spans[i].stop)]
+        terms, trees = tuple(self.terms[i] for i in kept), tuple(self.trees[i] for i in kept)
+        spans = tuple(slice(a, b) for a, b in pairwise(ends))
+        return Pool(terms, trees, self.columns[:, at], spans)
+
+    def gains(self, slopes: Real, noise: Real, left: Real, rows: float) -> Real:
         """How much each term promises to each output: twice the log-likelihood per row that a
         Newton step would win, less Akaike's two units for each of its columns.
 
@@ -75,7 +85,8 @@ class Pool:
         already is taken off its curvature, or what correlates with them would promise nothing.
 
         Args:
-            errors: derivatives by the outputs, shape (rows, outputs).
+            slopes: mean products with the derivatives by the outputs, see ``inner``, shape
+                (terms, width, outputs).
             noise: mean second derivatives, shape (outputs,).
             left: covariance of every term's columns that the fitted ones do not explain, by
                 output, shape (outputs, terms, width, width).
@@ -84,11 +95,10 @@ class Pool:
         Returns:
             shape (terms, outputs); not positive where a term promises nothing.
         """
-        gradient = self.inner(errors.astype(np.float32))
         counts = np.array([s.stop - s.start for s in self.spans])
-        found = np.empty(gradient.shape[::2])
+        found = np.empty(slopes.shape[::2])
         for output, covariance in enumerate(left):
-            g = gradient[:, :, output, None]
+            g = slopes[:, :, output, None]
             solved = np.linalg.solve(covariance + STIFF * np.eye(self.width), g)
             found[:, output] = (g * solved).sum(axis=(1, 2)) / noise[output]
         promised: Real = found - 2 * counts[:, None] / rows
@@ -98,8 +108,7 @@ class Pool:
         """Covariance of every term's columns beside an orthonormal basis, shape
         (terms, width, width).
         """
-        explained = self.inner(basis)
-        rest: Real = np.eye(self.width) - np.einsum("tin,tjn->tij", explained, explained)
+        rest: Real = np.eye(self.width) - squared(self.inner(basis))
         return rest
 
 
@@ -167,6 +176,12 @@ class Source:
 
         found = shape(values, self.weights, self.bits, targets=self.targets, read=read)
         return None if found is None else found.columns(read(found.domain))
+
+
+def squared(inner: Real) -> Real:
+    """Products of (terms, width, n) with itself over the last axis, (terms, width, width)."""
+    found: Real = inner @ inner.transpose(0, 2, 1)
+    return found
 
 
 def drawn(terms: Sequence[Expr], beside: int, rng: np.random.Generator) -> list[Expr]:

@@ -26,11 +26,12 @@ PREFIX = "nacsr_"
 """Of functions that nacsr defines for PySR, so that a table of sin is not Base.sin."""
 _NAME = re.compile(r"(?<![\w.])[^\W\d]\w*(?!\w|\s*\()")  # a name that is not called
 _INDEXED = re.compile(r"x(\d+)")
+_NO_ROWS, _CUT = "has no rows", "ends in the middle of a row"
 _PREFIXED = re.compile(rf"(?<!\w){PREFIX}(?=\w+\s*\()")
 
 
 class _TruncatedError(Exception):
-    """The file ends in the middle of a row."""
+    """The file is not whole, as its text says; a backup may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ def read_hall(
 ) -> tuple[HallRow, ...]:
     """The rows of a hall of fame, in the file's order.
 
-    A file that is missing or ends in the middle of a row is replaced by its backup beside it,
-    if that is whole. One formula that cannot be read does not spoil the others: its row
-    carries the reason.
+    A file that is missing, has no rows or ends in the middle of one is replaced by its backup
+    beside it, if that is whole. One formula that cannot be read does not spoil the others: its
+    row carries the reason.
 
     Args:
         path: the file.
@@ -96,16 +97,17 @@ def read_hall(
     if not places:
         msg = f"{path}: there is no such file; give the hall_of_fame.csv of a PySR run"
         raise ExpressionError(msg)
+    lacks = []
     for place in places:
         try:
             text = place.read_text(encoding="utf-8-sig")
             return parse_hall(text, str(place), features, functions, first, custom)
-        except _TruncatedError:
-            continue
+        except _TruncatedError as error:
+            lacks.append(f"{place}: {error}")
         except (OSError, UnicodeDecodeError) as error:
             msg = f"{place}: cannot be read as text ({error}); give the hall_of_fame.csv of PySR"
             raise ExpressionError(msg) from None
-    msg = f"{path}: ends in the middle of a row, and no whole backup (.bak) is beside it"
+    msg = f"{lacks[0]}, and no whole backup (.bak) is beside it; give that of another run"
     raise ExpressionError(msg)
 
 
@@ -174,10 +176,10 @@ def _records(text: str, where: str) -> list[tuple[int, float, str]]:
 
     Raises:
         ExpressionError: if the header or a row is not a hall of fame's.
-        _TruncatedError: if the last row is not whole.
+        _TruncatedError: if there is no row, or the last one is not whole.
     """
     if not text.strip():
-        raise _TruncatedError
+        raise _TruncatedError(_NO_ROWS)
     header = text.splitlines()[0]
     mark = "|" if "|" in header else ","
     # formulas hold no newline and no quote, so a row is a line
@@ -194,11 +196,11 @@ def _records(text: str, where: str) -> list[tuple[int, float, str]]:
             rows.append(_record(line, mark))
         except (csv.Error, ValueError):
             if number == len(lines) + 1:
-                raise _TruncatedError from None
+                raise _TruncatedError(_CUT) from None
             msg = f"{where}, line {number}: expected complexity, loss and equation: {line[:60]!r}"
             raise ExpressionError(msg) from None
     if not rows:
-        raise _TruncatedError
+        raise _TruncatedError(_NO_ROWS)
     return rows
 
 

@@ -102,7 +102,9 @@ def expand_custom(expr: Expr, custom: Mapping[str, Custom]) -> Expr:
     return custom[expr.op].expand(args) if expr.op in custom else Call(expr.op, args)
 
 
-def custom_operators(spec: Mapping[str, str], luts: Mapping[str, LutFunc]) -> dict[str, Custom]:
+def custom_operators(
+    spec: Mapping[str, str], luts: Mapping[str, LutFunc], features: Sequence[str] = ()
+) -> dict[str, Custom]:
     """Operators by name, of formulas by name; a later one may call those before it.
 
     Each must be finite for all arguments of ``PROBES``, LUT functions taken as the real
@@ -111,13 +113,14 @@ def custom_operators(spec: Mapping[str, str], luts: Mapping[str, LutFunc]) -> di
     Args:
         spec: such as ``{"ratio": "a/(abs(b) + 1)"}``.
         luts: the LUT functions that a formula may call.
+        features: names of the inputs, which no operator may have.
 
     Raises:
         ExpressionError: naming the operator, and what is wrong with its name or formula.
     """
     found: dict[str, Custom] = {}
     for name, text in spec.items():
-        _check_name(name, luts)
+        _check_name(name, luts, features)
         late = [c for c in calls_in(str(text)) if c in spec and c not in found]
         if late:
             why = "itself" if late[0] == name else f"{late[0]!r}, which comes after it"
@@ -135,12 +138,13 @@ def custom_operators(spec: Mapping[str, str], luts: Mapping[str, LutFunc]) -> di
     return found
 
 
-def _check_name(name: str, luts: Mapping[str, LutFunc]) -> None:
+def _check_name(name: str, luts: Mapping[str, LutFunc], features: Sequence[str]) -> None:
     if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
         msg = f"operator {name!r}: the name must be a plain identifier such as my_ratio"
         raise ExpressionError(msg)
-    if name in (*OPERATORS, *ALIASES, *luts, *LETTERS, TABLE, "relu", "pow"):
-        what = "an argument" if name in LETTERS else "a function"
+    if name in (*OPERATORS, *ALIASES, *luts, *LETTERS, *features, TABLE, "relu", "pow"):
+        inputs = dict.fromkeys(features, "a feature") | dict.fromkeys(LETTERS, "an argument")
+        what = inputs.get(name, "a function")
         msg = f"operator {name!r} has the name of {what} that there is already; rename it"
         raise ExpressionError(msg)
 

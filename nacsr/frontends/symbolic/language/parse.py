@@ -55,6 +55,7 @@ _TOKEN = re.compile(
     r"|(?P<name>[^\W\d]\w*)"
     r"|(?P<sign>\*\*|[-+*/^(),<>])"
 )
+_FITTED = re.compile(r"t\d+")  # names of the tables that a search fits
 _REFUSED: Mapping[str, str] = {
     ".": "attribute access is",
     "'": "strings are",
@@ -289,6 +290,9 @@ class _Parser:
         if name not in self.functions:
             if name in self.variables:
                 self._fail(f"{name} is a variable", f"write {name}*(...)", token.at)
+            if _FITTED.fullmatch(name):
+                remedy = "a fitted table belongs to a run; compile RUN:ID"
+                self._fail(f"unknown function {name!r}", remedy, token.at)
             self._fail(unknown("function", name, self.functions), "check the name", token.at)
         args = self._arguments()
         op = self.aliases.get(name, name)
@@ -312,14 +316,15 @@ class _Parser:
         args: list[Expr] = []
         while self._here.text != ")":
             args.append(self._expression(0))
-            if self._here.text != ")":
-                self._expect(",")
+            if self._here.text != ",":
+                break
+            self._next()
         self._expect(")")
         return tuple(args)
 
     def _expect(self, sign: str) -> None:
         if self._here.text != sign:
-            self._fail(f"{sign!r} is expected", f"close or separate with {sign!r}")
+            self._fail(f"{sign!r} is expected", f"close with {sign!r}")
         self._next()
 
     def _operator(self, op: str, left: Expr, right: Expr, at: int) -> Expr:
