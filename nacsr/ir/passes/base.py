@@ -56,8 +56,14 @@ def rewrite(graph: Graph, rule: Rule) -> Graph:
         args = tuple(place[a] for a in op.args)
         found = rule(builder, op, args)
         place.append(keep(builder, graph, op, args) if found is None else found)
-    for name, index in graph.outputs:
-        builder.output(name, _as_port(builder, place[index], graph.ops[index].type.plain()))
+    made: dict[str, int] = {}
+    for constants in (False, True):  # last, for they are made anew where a pass is applied again
+        for name, index in graph.outputs:
+            if (builder.ops[place[index]].name == "const") is constants:
+                type_ = graph.ops[index].type.plain()
+                made[name] = _as_port(builder, place[index], type_)
+    for name, _ in graph.outputs:
+        builder.output(name, made[name])
     return builder.build(ports=True)
 
 
