@@ -236,12 +236,16 @@ def _measured(p: Payload, problem: Problem, precision: Fixed) -> list[Found]:
     try:
         sums = {c: parse(t, problem.names, readable) for c, t in p["expressions"].items()}
         fitted = calibrate(sums, _columns(problem), _goal(problem), luts, grids)
-        made = {str(f): f for f in map(fitted.rounded, _fracs(problem, precision))}
-        return [_design(p, problem, precision, *rounded) for rounded in made.values()]
     except NacsrError as failure:
-        kept = {k: p[k] for k in ("expressions", "table_bits")} | {"precision": str(precision)}
-        title = "; ".join(f"{c}: {text}" for c, text in p["expressions"].items())
-        return [Found(Candidate(FAMILY, kept, p["seed"], title, reason=str(failure)))]
+        return [_lost(p, precision, failure)]
+    made = {str(f): f for f in map(fitted.rounded, _fracs(problem, precision))}
+    return [_design(p, problem, precision, *rounded) for rounded in made.values()]
+
+
+def _lost(p: Payload, precision: Fixed, failure: NacsrError) -> Found:
+    kept = {k: p[k] for k in ("expressions", "table_bits")} | {"precision": str(precision)}
+    title = "; ".join(f"{c}: {text}" for c, text in p["expressions"].items())
+    return Found(Candidate(FAMILY, kept, p["seed"], title, reason=str(failure)))
 
 
 def _fracs(problem: Problem, precision: Fixed) -> list[int]:
@@ -260,7 +264,10 @@ def _design(
 ) -> Found:
     candidate = _candidate(p, sums, tables, precision)
     luts = {**problem.luts, **tables}
-    graph = lower(sums, problem.features, problem.scaling, precision, luts)
+    try:
+        graph = lower(sums, problem.features, problem.scaling, precision, luts)
+    except NacsrError as failure:
+        return _lost(p, precision, failure)
     return Found(candidate, measure(graph, problem, FLOW), graph)
 
 
