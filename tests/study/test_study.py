@@ -319,7 +319,8 @@ def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path)
 
 
 def test_external_scaling_is_stated_on_every_row(tmp_path: Path) -> None:
-    spec = tiny_spec(inputs={"scaling": "external"})
+    families = {"network": None, "expression": {"functions": ("gauss",), "max_size": 12}}
+    spec = tiny_spec(inputs={"scaling": "external"}, families=families)
     study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
     front = study.run(workers=0)
     setting = setting_of(study.archive)
