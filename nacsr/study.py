@@ -233,12 +233,12 @@ class Study:
         while True:
             front = self.front()
             jobs = [job for entry in front for job in design_jobs(entry, self.spec)]
-            todo = [j for j in jobs if not self._emitted(j)]
-            if not todo:
+            missing = [j for j in jobs if not self._emitted(j)]
+            if not missing:
                 return front
-            seen.asked("design", "emit and verify", len(todo))
-            batch = _Batch(todo, [None] * len(todo))
-            flying = {pool.submit(job): place for place, job in enumerate(todo)}
+            seen.asked("design", "emit and verify", len(missing))
+            batch = _Batch(missing, [None] * len(missing))
+            flying = {pool.submit(job): place for place, job in enumerate(missing)}
             while flying:
                 finished, _ = wait(flying, return_when=FIRST_COMPLETED)
                 for future in finished:

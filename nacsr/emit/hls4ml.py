@@ -180,12 +180,12 @@ def edited(file: str, text: str) -> str:
 def _sources(firmware: Path, top: Path) -> set[Path]:
     """A source and every file of the firmware that it includes, directly or not."""
     found: set[Path] = set()
-    todo = [top]
-    while todo:
-        path = todo.pop()
+    unread = [top]
+    while unread:
+        path = unread.pop()
         if path in found:
             continue
         found.add(path)
         for name in _INCLUDE.findall(path.read_text(encoding="utf-8")):
-            todo += [p for p in (path.parent / name, firmware / name) if p.is_file()]
+            unread += [p for p in (path.parent / name, firmware / name) if p.is_file()]
     return found

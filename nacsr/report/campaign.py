@@ -358,8 +358,8 @@ class Styles:
 
         handles: list[Any] = [Patch(color=c, label=name) for name, c in self.colours.items()]
         for name in filter(None, self.lines):
-            look = {"ls": self.lines[name]} if lines else {"ls": "", "marker": self.markers[name]}
-            handles.append(Line2D([], [], color="0.3", label=name, **look))  # type: ignore[arg-type]
+            style, marker = (self.lines[name], None) if lines else ("", self.markers[name])
+            handles.append(Line2D([], [], color="0.3", label=name, ls=style, marker=marker))
         return handles
 
 

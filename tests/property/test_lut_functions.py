@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -99,5 +98,6 @@ def test_a_bound_is_not_met_by_halving_it_afterwards():
     f = fit("tanh", -4, 4, max_error=0.02)
     x = np.linspace(-4, 4, 400_001)
     found = float(np.abs(f.numpy(x) - np.tanh(x)).max())
-    assert found == pytest.approx(f.max_error(-4, 4), rel=0.01)
+    bound = f.max_error(-4, 4)
+    assert 0.99 * bound <= found <= bound  # a fine grid misses the very worst place, and no more
     assert math.isfinite(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -154,11 +155,11 @@ def normalised(seed: int) -> Graph:
     return verify(b.build())
 
 
-def _affine(rng: random.Random, b: Builder, value: int, array: object) -> int:
+def _affine(rng: random.Random, b: Builder, value: int, array: Callable[..., np.ndarray]) -> int:
     for _ in range(rng.randint(0, 3)):
         shape = b.ops[value].shape
-        vector = array(shape[-1:])  # type: ignore[operator]
-        raw = rng.choice((vector[0], np.broadcast_to(vector, shape), array(shape)))  # type: ignore[operator]
+        vector = array(shape[-1:])
+        raw = rng.choice((vector[0], np.broadcast_to(vector, shape), array(shape)))
         name = rng.choice(("mul", "add", "sub", "shift", "neg"))
         if name == "shift":
             value = b.op("shift", value, n=rng.randint(-2, 2))
@@ -185,9 +186,11 @@ def test_a_pass_changes_no_word(step: Pass, graph: Graph) -> None:
 
 @each
 @pytest.mark.parametrize("make", OWN)
-def test_a_pass_changes_no_word_where_it_has_much_to_do(step: Pass, make: object) -> None:
+def test_a_pass_changes_no_word_where_it_has_much_to_do(
+    step: Pass, make: Callable[[int], Graph]
+) -> None:
     for seed in range(40):
-        graph = make(seed)  # type: ignore[operator]
+        graph = make(seed)
         check(graph, step.apply(graph))
 
 
@@ -198,9 +201,9 @@ def test_passes_in_any_order_change_no_word(graph: Graph, steps: list[Pass]) -> 
 
 
 @pytest.mark.parametrize("make", OWN)
-def test_the_standard_passes_change_no_word(make: object) -> None:
+def test_the_standard_passes_change_no_word(make: Callable[[int], Graph]) -> None:
     for seed in range(100, 130):
-        graph = make(seed)  # type: ignore[operator]
+        graph = make(seed)
         check(graph, run(graph, STANDARD))
 
 

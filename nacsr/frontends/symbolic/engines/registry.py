@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nacsr.frontends.symbolic.engines import embedded as engine
-from nacsr.frontends.symbolic.engines import halls, operon, pysr
+from nacsr.frontends.symbolic.engines import embedded, halls, operon, pysr
 from nacsr.frontends.symbolic.engines.request import Engine
 
 ENGINES: Mapping[str, Engine] = {
-    "embedded": engine.search,
+    "embedded": embedded.search,
     "pysr": pysr.search,
     "operon": operon.search,
     "hof": halls.search,
