@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from nacsr.data.words import Feature, Scaling
@@ -173,7 +173,13 @@ def test_choices_stay_within_their_proven_bound(one, two, max_error, seed):
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.filter_too_much]}
 
 
+LARGE = Call("square", (Call("exp", (Var("c"),)),))
+"""0.98 to 7.75: more than a period of a wave, on one side of zero."""
+
+
 @settings(max_examples=30, **QUICK)
+@example(Call("sin", (LARGE,)), 0.3, 0)
+@example(Call("cos", (LARGE,)), 0.02, 0)
 @given(tree=ANY, max_error=BUDGETS, seed=st.integers(0, 1000))
 def test_tables_stay_within_the_proven_bound(tree, max_error, seed):
     check({"f": tree}, max_error, seed)

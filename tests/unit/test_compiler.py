@@ -212,6 +212,7 @@ REFUSED = {
     ),
     "a zero divisor": (lambda: nacsr.compile("x0/0"), "division by a constant that is zero"),
     "a pole under a budget": (lambda: nacsr.compile("1/x0", max_error=0.1), "pole"),
+    "a pole times zero": (lambda: nacsr.compile("(x0 > x0)/(x0 > x0) + x0", max_error=0.1), "pole"),
     "an unknown table setting": (
         lambda: nacsr.compile("sin(x0)", lut={"sine": {"entries": 8}}),
         "unknown function 'sine'",

@@ -322,7 +322,7 @@ def _fitted(
     """
     real, source = FUNCTIONS[function.function], source.plain()
     if real.period and not real.poles and reach[1] - reach[0] > real.period:
-        whole = max(iv.above(reach) - 1, 0)
+        whole = max(iv.above(reach) - (reach[0] < 0), 0)  # bits of the larger end, without a sign
         reach = -math.ldexp(1.0, whole), math.ldexp(1.0, whole)
         source = Fixed(whole + 1 + source.frac, whole + 1)
     # what numpy's functions may be wrong by is part of the error

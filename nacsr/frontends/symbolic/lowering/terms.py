@@ -195,7 +195,10 @@ class _Collector:
 
     def _divided(self, over: Ref, under: Ref, where: Expr) -> Ref:
         if isinstance(under, tuple):
-            return self._times(over, iv.reciprocal(under), where)
+            constant = iv.reciprocal(under)
+            if not iv.size(constant) < LARGEST:  # a product with zero would hide it
+                raise ExpressionError(_unbounded("div", "inverse", [under], where))
+            return self._times(over, constant, where)
         inverse = self._term("table", lut("inverse", self.luts).name, (under,), where)
         return self._times(over, inverse, where)
 
