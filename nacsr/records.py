@@ -23,12 +23,14 @@ class Job:
         kind: which function of the family runs it, such as ``search`` or ``train``.
         payload: JSON-able parameters, the whole input besides the problem.
         label: a few words for the progress display.
+        arrays: what earlier jobs gave, which the payload names.
     """
 
     family: str
     kind: str
     payload: Mapping[str, Any]
     label: str = ""
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, compare=False)
 
     @property
     def key(self) -> str:

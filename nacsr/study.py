@@ -180,7 +180,7 @@ class Study:
         b, outputs = BUDGETS[self.spec.budget], len(self.prepared.problem.outputs)
         return {
             "expression": outputs * b.restarts + 1 + b.taggers,
-            "network": b.population * b.generations + b.finalists,
+            "network": NeuralFrontend.expected_jobs(b),
         }
 
     # --- the loop ----------------------------------------------------------------------

@@ -4,7 +4,8 @@ from nacsr.spec.budget import BUDGETS, Budget, BudgetName
 from nacsr.spec.campaign import CampaignSpec, SweepSpec, load_study
 from nacsr.spec.document import ConstraintSpec, StudySpec, load_spec
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
-from nacsr.spec.families import ExpressionSpec, FamiliesSpec, NetworkSpec
+from nacsr.spec.families import ExpressionSpec, FamiliesSpec
+from nacsr.spec.networks import DeepSetsSpec, ImageSpec, MlpSpec, NetworkSpec, StackSpec
 from nacsr.spec.reading import read_yaml
 
 __all__ = [
@@ -14,11 +15,15 @@ __all__ = [
     "CampaignSpec",
     "ConstraintSpec",
     "DatasetSpec",
+    "DeepSetsSpec",
     "ExpressionSpec",
     "FamiliesSpec",
+    "ImageSpec",
     "InputSpec",
+    "MlpSpec",
     "NetworkSpec",
     "SplitSpec",
+    "StackSpec",
     "StudySpec",
     "SweepSpec",
     "load_spec",

@@ -20,7 +20,7 @@ class Budget:
         taggers: expression taggers lowered and measured at the end.
         population: networks a generation.
         generations: generations of the network search.
-        search_steps: optimiser steps of the short training.
+        search_steps: optimiser steps of the short training, for those that are trained longest.
         finalists: networks trained again with Brevitas.
         final_steps: optimiser steps of that training.
     """

@@ -16,7 +16,7 @@ from nacsr.spec.budget import BudgetName
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
 from nacsr.spec.families import FamiliesSpec
 from nacsr.spec.messages import explained, shown
-from nacsr.spec.reading import read_yaml
+from nacsr.spec.reading import read_yaml, tuples
 from nacsr.targets import TARGETS
 
 
@@ -110,7 +110,7 @@ class StudySpec(Section):
             msg = f"{where}: expected keys such as 'dataset: jets', got {given}"
             raise SpecError(msg)
         try:
-            return cls.model_validate(_tuples(document))
+            return cls.model_validate(tuples(document))
         except ValidationError as error:
             msg = f"{where}: {explained(error, cls)}"
             raise SpecError(msg) from None
@@ -134,10 +134,3 @@ def load_spec(path: str | Path) -> StudySpec:
         msg = f"{path}: cannot be read ({reason}); give the path of a study file (YAML)"
         raise SpecError(msg) from None
     return StudySpec.from_mapping(read_yaml(text, str(path)), str(path))
-
-
-def _tuples(value: object) -> object:
-    """Lists as tuples all the way down: YAML has lists only."""
-    if isinstance(value, Mapping):
-        return {key: _tuples(v) for key, v in value.items()}
-    return tuple(_tuples(v) for v in value) if isinstance(value, list | tuple) else value

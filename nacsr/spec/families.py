@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from nacsr.spec.base import Positive, Section, parsed, some, uncut, working
+from nacsr.spec.networks import MlpSpec, NetworkSpec, preset
 
-Bits = Annotated[int, Field(ge=2, le=16)]
 Nesting = dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 
 Operator = Literal["add", "sub", "mul", "min", "max", "abs", "square", "greater", "cond", "select"]
@@ -110,29 +110,16 @@ class ExpressionSpec(Section):
         return self
 
 
-class NetworkSpec(Section):
-    """The network search space: every gene's choices."""
-
-    depth: tuple[Positive, ...] = (1, 2, 3)
-    widths: tuple[Positive, ...] = (8, 16, 32, 64)
-    activations: tuple[Literal["relu", "tanh"], ...] = ("relu",)
-    batchnorm: tuple[bool, ...] = (False, True)
-    weight_bits: tuple[Bits, ...] = (4, 6, 8)
-    activation_bits: tuple[Bits, ...] = (6, 8, 10)
-
-    @field_validator(
-        "depth", "widths", "activations", "batchnorm", "weight_bits", "activation_bits"
-    )
-    @classmethod
-    def _choices(cls, value: tuple[object, ...]) -> tuple[object, ...]:
-        return some(value)
-
-
 class FamiliesSpec(Section):
     """Which families are searched; leave one out (null) to skip it."""
 
     expression: ExpressionSpec | None = ExpressionSpec()
-    network: NetworkSpec | None = NetworkSpec()
+    network: NetworkSpec | None = MlpSpec()
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        return preset(value)
 
     @model_validator(mode="after")
     def _one(self) -> FamiliesSpec:

@@ -33,7 +33,10 @@ def explained(error: ValidationError, root: type[Section], under: str = "") -> s
         text = f"{key}: expected {' or '.join(map(_words, branches))}, got {shown(first['input'])}"
     elif first["type"] == "extra_forbidden":
         inside = f"{key.rpartition('.')[0]}: " if outer or under else ""
-        text = inside + unknown("key", last, _section(root, outer).model_fields)
+        text = inside + unknown("key", str(last), _section(root, first["loc"][:-1]).model_fields)
+    elif first["type"] == "union_tag_invalid":
+        tags = first["ctx"]["expected_tags"].replace("'", "")
+        text = f"{key}.kind: expected one of {tags}, got {shown(first['ctx']['tag'])}"
     elif first["type"] == "missing":
         text = f"{key}: is missing; add it, for example '{last}: jets'"
     elif first["type"] == "value_error":
@@ -80,13 +83,29 @@ def _choice(root: type[Section], path: _Path) -> tuple[_Path, Sequence[Any]]:
     if path[-1:] == ("[key]",):  # a key of the file is wrong itself
         return path, ()
     kind: Any = root
-    for count, key in enumerate(path):
-        options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-        options = tuple(o for o in options if o is not NoneType)
+    keys: list[int | str] = []
+    for key in path:
+        options = _options(kind)
         if len(options) > 1:
-            return path[:count], options
+            return tuple(keys), options
+        if not _tagged(options[0]):  # else the key is no key of the file, but names one kind
+            keys.append(key)
         kind = _inside(options[0], key)
-    return path, ()
+    return tuple(keys), ()
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    """The types that a value may be of, None left out."""
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return tuple(o for o in options if o is not NoneType)
+
+
+def _tagged(kind: Any) -> Mapping[int | str, type[Section]]:
+    """The sections that a key ``kind`` chooses from, by its value; empty if it is no such type."""
+    if get_origin(kind) is not Annotated:
+        return {}
+    sections = [s for s in _options(get_args(kind)[0]) if _is_section(s)]
+    return {get_args(s.model_fields["kind"].annotation)[0]: s for s in sections}
 
 
 def _inside(kind: Any, key: int | str) -> Any:
@@ -94,6 +113,8 @@ def _inside(kind: Any, key: int | str) -> Any:
     inner = {dict: 1, tuple: 0}.get(get_origin(kind))
     if inner is not None:
         return get_args(kind)[inner]
+    if tagged := _tagged(kind):
+        return tagged.get(key)
     field = kind.model_fields.get(key) if _is_section(kind) else None
     return None if field is None else field.annotation
 
@@ -111,13 +132,12 @@ def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, Section)
 
 
-def _section(root: type[Section], path: list[int | str]) -> type[Section]:
+def _section(root: type[Section], path: _Path) -> type[Section]:
     """The section that a path of keys leads to."""
-    section = root
+    kind: Any = root
     for key in path:
-        annotation = section.model_fields[str(key)].annotation
-        options = (annotation, *get_args(annotation))
-        section = next(o for o in options if _is_section(o))
+        (kind,) = _options(_inside(kind, key))
+    section: type[Section] = kind
     return section
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import yaml
@@ -47,3 +47,10 @@ def read_yaml(text: str, where: str) -> object:
 
 def _at(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+
+
+def tuples(value: object) -> object:
+    """Lists as tuples all the way down: YAML has lists only."""
+    if isinstance(value, Mapping):
+        return {key: tuples(v) for key, v in value.items()}
+    return tuple(tuples(v) for v in value) if isinstance(value, list | tuple) else value

@@ -25,7 +25,8 @@ from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.neural import qat
 from nacsr.frontends.neural.lower import from_brevitas, read_module
-from nacsr.frontends.neural.train import Plan
+from nacsr.frontends.neural.model import Place
+from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import scores
 from nacsr.ir import parse
 
@@ -76,16 +77,18 @@ def calibrated(module, count, seed=2):
 def constant_scales(rng, sizes):
     """A module as the search builds it, with random types."""
     modes = (Rounding.RND_CONV, Overflow.SAT)
-    inputs, weights, biases, layers = [], [], [], []
+    layers, plan, params = [], {}, []
     for k, (a, b) in enumerate(pairwise(sizes)):
         bits = rng.integers(3, 11, 2).tolist()
-        inputs.append(Fixed(bits[0], int(rng.integers(1, 4)), k == 0, *modes))
-        weights.append(Fixed(bits[1], int(rng.integers(0, 3)), True, modes[0], Overflow.SAT_SYM))
-        frac = inputs[k].frac + weights[k].frac
-        biases.append(Fixed(24, 24 - frac, True, modes[0], Overflow.SAT_SYM))
+        given = Fixed(bits[0], int(rng.integers(1, 4)), k == 0, *modes)
+        weight = Fixed(bits[1], int(rng.integers(0, 3)), True, modes[0], Overflow.SAT_SYM)
+        frac = given.frac + weight.frac
+        bias = Fixed(24, 24 - frac, True, modes[0], Overflow.SAT_SYM)
+        plan |= {Place(k - 1, "after"): given, Place(k, "weight"): weight, Place(k, "bias"): bias}
+        layers.append(Dense(b, False, "relu" if k < len(sizes) - 2 else "none"))
         draws = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
-        layers.append((torch.randn(b, a, generator=draws), torch.randn(b, generator=draws)))
-    return qat.build(Plan(tuple(inputs), tuple(weights), tuple(biases)), layers)
+        params.append((torch.randn(b, a, generator=draws), torch.randn(b, generator=draws)))
+    return qat.build(Network((sizes[0],), tuple(layers)), plan, params)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -13,12 +13,12 @@ import pytest
 
 import nacsr
 from nacsr.data.dataset import Dataset
-from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, NetworkSpec, StudySpec
+from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, MlpSpec, StudySpec
 from nacsr.tools import gxx
 
 TINY = FamiliesSpec(
     expression=ExpressionSpec(functions=("gauss",), max_size=12),
-    network=NetworkSpec(depth=(1,), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,)),
+    network=MlpSpec(depth=(1,), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,)),
 )
 
 

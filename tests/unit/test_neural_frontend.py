@@ -8,17 +8,22 @@ import pytest
 
 from nacsr.data.events import Events
 from nacsr.data.words import derive_features, fit_scaling, to_words
-from nacsr.errors import GraphError, SpecError
+from nacsr.errors import GraphError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Job, Problem
-from nacsr.frontends.neural import frontend, qat
-from nacsr.frontends.neural.frontend import NeuralFrontend, spread
+from nacsr.frontends.neural import jobs as work
+from nacsr.frontends.neural import qat
+from nacsr.frontends.neural.frontend import RUNGS, NeuralFrontend, spread
+from nacsr.frontends.neural.plan import TrainingError
+from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import scores
+from nacsr.measure import Measurement
 from nacsr.metrics import accuracy
-from nacsr.spec import BUDGETS, NetworkSpec
+from nacsr.records import Candidate, Found, Outcome
+from nacsr.spec import BUDGETS, MlpSpec
 from nacsr.targets import target
 
-SPEC = NetworkSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,))
+SPEC = MlpSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,))
 BUDGET = replace(
     BUDGETS["quick"], population=6, generations=3, search_steps=20, finalists=3, final_steps=30
 )
@@ -63,7 +68,7 @@ def batches(problem):
 
 def fingerprint(batches):
     return [
-        [(f.candidate, f.measurements, str(f.graph)) for o in outcomes for f in o.found]
+        sorted((f.candidate.id, f.measurements, str(f.graph)) for o in outcomes for f in o.found)
         for _, outcomes in batches
     ]
 
@@ -73,7 +78,7 @@ def test_the_same_seed_finds_the_same(problem, batches):
 
 
 def test_another_seed_finds_others(problem, batches):
-    other = search(problem, seed=2, run=lambda job, _: outcome_of(job, [0.5, 1.0, 1.0]))
+    other = search(problem, seed=2, run=lambda job, _: outcome_of(job, (0.5, 1.0, 1.0)))
     assert other[0][0] != batches[0][0]
 
 
@@ -93,7 +98,7 @@ def test_a_replayed_study_asks_for_the_same_jobs(problem, batches):
 def test_no_network_is_trained_twice(batches):
     keys = [job.key for jobs, _ in batches for job in jobs]
     assert len(set(keys)) == len(keys)
-    ids = [o.found[0].candidate.id for _, outcomes in batches for o in outcomes]
+    ids = [f.candidate.id for _, outcomes in batches for o in outcomes for f in o.found]
     assert len(set(ids)) == len(ids)
 
 
@@ -110,13 +115,13 @@ def test_short_trainings_are_no_designs(batches):
     for jobs, outcomes in batches[:-1]:
         assert {job.kind for job in jobs} == {"search"}
         for outcome in outcomes:
-            (found,) = outcome.found
-            assert found.graph is None
-            assert found.candidate.genotype["training"] == "search"
+            for found in outcome.found:
+                assert found.graph is None
+                assert found.candidate.genotype["training"].startswith("search, rung ")
 
 
 def test_finalists_are_designs_with_a_parent_on_the_front(problem, batches):
-    parents = {o.found[0].candidate.id for _, outcomes in batches[:-1] for o in outcomes}
+    parents = {f.candidate.id for _, outcomes in batches[:-1] for o in outcomes for f in o.found}
     jobs, outcomes = batches[-1]
     assert {job.kind for job in jobs} == {"final"}
     assert 1 <= len(jobs) <= BUDGET.finalists
@@ -134,34 +139,56 @@ def test_finalists_are_designs_with_a_parent_on_the_front(problem, batches):
         assert {m.digest for m in found.measurements} == {found.graph.digest}
 
 
+def value_of(found, name):
+    return next(m.value for m in found.measurements if m.metric == name)
+
+
+def test_a_rung_goes_on_where_the_one_before_ended(problem, batches):
+    """Of every generation a third is trained on, from its own weights, and gets better."""
+    rungs = [[job.payload["rung"] for job in jobs] for jobs, _ in batches[:-1]]
+    assert rungs[:RUNGS] == [[0], [1], [2]]
+    sizes = [len(jobs[0].payload["networks"]) for jobs, _ in batches[:RUNGS]]
+    assert sizes == [6, 2, 2]
+    first, second = batches[0][1][0], batches[1][0][0]
+    names = [work.searched(Network.from_dict(n), batches[0][0][0]).id for n in networks(second)]
+    assert second.payload["begun"] == names
+    assert set(names) <= {f.candidate.id for f in first.found}
+    place = [n for n in networks(batches[0][0][0])].index(networks(second)[0])
+    handed = {k: v for k, v in first.arrays.items() if k.startswith(f"{place}.")}
+    assert handed
+    for name, array in handed.items():
+        assert (second.arrays[name.replace(f"{place}.", "0.", 1)] == array).all()
+
+
+def networks(job):
+    return job.payload["networks"]
+
+
 def test_networks_learn(problem, batches):
-    short = batches[-1][0][0]
+    short = batches[0][0][0]
     job = replace(short, payload={**short.payload, "steps": 600})
     outcome = NeuralFrontend.run(job, problem)
     largest = np.bincount(problem.validation.y).max() / len(problem.validation.y)
     assert largest < 0.55
-    assert 1 - outcome.result["objectives"][0] > 0.8
+    assert min(value_of(f, "accuracy") for f in outcome.found) > 0.7
+    assert max(value_of(f, "accuracy") for f in outcome.found) > 0.8
+
+
+def measured(**values):
+    return [Measurement(name, v, "analytic", "csynth", "", "", "") for name, v in values.items()]
 
 
 def test_objectives_weigh_a_dsp_by_the_target(problem):
-    device = target("vu13p")
-    fields = ("accuracy", "luts", "dsps", "latency_cycles")
-    measured = [
-        frontend.Measurement(name, value, "analytic", "csynth", "", "", "")
-        for name, value in zip(fields, (0.75, 100.0, 2.0, 4.0), strict=True)
-    ]
+    device, made = target("vu13p"), NeuralFrontend(problem, SPEC, BUDGET, 1)
     area = 100 + 2 * device.luts / device.dsps
-    assert frontend._objectives(measured, problem) == [0.25, area, 4.0]
+    given = measured(accuracy=0.75, luts=100.0, dsps=2.0, latency_cycles=4.0)
+    assert made._objectives(given) == (0.25, area, 4.0)
 
 
 def test_the_first_objective_of_a_regression_is_its_error(problem):
-    fields = ("rmse", "median_error", "luts", "dsps", "latency_cycles")
-    measured = [
-        frontend.Measurement(name, value, "analytic", "csynth", "", "", "")
-        for name, value in zip(fields, (2.5, 0.1, 100.0, 0.0, 4.0), strict=True)
-    ]
-    told = replace(problem, task="regression")
-    assert frontend._objectives(measured, told) == [2.5, 100.0, 4.0]
+    made = NeuralFrontend(replace(problem, task="regression"), SPEC, BUDGET, 1)
+    given = measured(rmse=2.5, median_error=0.1, luts=100.0, dsps=0.0, latency_cycles=4.0)
+    assert made._objectives(given) == (2.5, 100.0, 4.0)
 
 
 TASKS = {
@@ -179,49 +206,92 @@ def test_tasks_of_one_output(problem, task, kind):
         for e in (problem.train, problem.validation)
     ]
     told = replace(problem, task=task, classes=classes, train=events[0], validation=events[1])
-    mlp = {"widths": [8], "activation": "relu", "batchnorm": True}
-    bits = {"weight_bits": 6, "activation_bits": 8}
-    payload = {"mlp": mlp | bits, "steps": 400, "seed": 1, "parent": ""}
+    network = Network((4,), (Dense(8, True, "relu", 6), Dense(1, False, "none", 6, None)))
+    same = {"steps": 400, "seed": 1}
+    payload = {
+        "search": {"networks": [network.to_dict()], "rung": 0} | same,
+        "final": {"network": network.to_dict(), "parent": ""} | same,
+    }[kind]
     outcome = NeuralFrontend.run(Job("network", kind, payload, ""), told)
     (found,) = outcome.found
     assert found.candidate.reason == ""  # the lowered network equals Brevitas bit for bit
     assert found.candidate.title == "MLP 4-8-1 relu bn w6 a8"
     value = {m.metric: m for m in found.measurements}
     if task == "regression":
-        assert outcome.result["objectives"][0] == value["rmse"].value < 2
+        assert value["rmse"].value < 2
         assert value["median_error"].value < value["p95_error"].value < 0.1
     else:
-        assert outcome.result["objectives"][0] == 1 - value["accuracy"].value < 0.1
+        assert value["accuracy"].value > 0.9
         assert value["auc"].label == "sig"
     assert (found.graph is None) == (kind == "search")
 
 
-def outcome_of(job, objectives):
-    candidate = frontend.Candidate("network", dict(job.payload["mlp"]), 1, "")
-    return frontend.Outcome({"objectives": objectives}, found=(frontend.Found(candidate),))
+def outcome_of(job, *objectives):
+    """What a search job would give; one for all networks, or one each; None: it failed."""
+    if job.kind == "final":
+        network = Network.from_dict(job.payload["network"])
+        return Outcome(found=(Found(Candidate("network", network.to_dict(), 1, "")),))
+    made = [Network.from_dict(n) for n in networks(job)]
+    every = objectives * len(made) if len(objectives) == 1 else objectives
+    found = []
+    for network, one in zip(made, every, strict=True):
+        candidate = work.searched(network, job)
+        if one is None:
+            found.append(Found(replace(candidate, reason="training diverged")))
+            continue
+        wrong, luts, cycles = one
+        values = {"accuracy": 1 - wrong, "luts": luts, "dsps": 0.0, "latency_cycles": cycles}
+        found.append(Found(candidate, tuple(measured(**values))))
+    return Outcome({"plans": [{} for _ in made]}, found=tuple(found))
 
 
-def test_a_failed_training_is_recorded_and_bred_out(problem, monkeypatch):
-    def fails(mlp, *_):
-        msg = "training diverged: the loss is nan at step 3 of 12"
-        raise GraphError(msg)
-
-    monkeypatch.setattr(frontend, "_search", fails)
+def test_a_failed_training_is_recorded_and_the_others_go_on(problem, monkeypatch):
     job = NeuralFrontend(problem, SPEC, BUDGET, 1).ask()[0]
+    whole = NeuralFrontend.run(job, problem)
+    fit = work.fit
+
+    def fails(networks, params, lesson, plans=()):
+        learnt = fit(networks, params, lesson, plans)
+        if not plans:
+            learnt[1] = TrainingError("training diverged: the loss is nan at step 3 of 12")
+        return learnt
+
+    monkeypatch.setattr(work, "fit", fails)
     outcome = NeuralFrontend.run(job, problem)
-    (found,) = outcome.found
+    found = outcome.found[1]
     assert "diverged" in found.candidate.reason
     assert found.measurements == ()
-    assert found.graph is None
-    assert outcome.result == {"objectives": None}
+    assert outcome.result["plans"][1] is None
+    assert not any(name.startswith("1.") for name in outcome.arrays)
+    for i in (0, 2, 3, 4, 5):
+        assert outcome.found[i] == whole.found[i]
+
+
+def test_a_network_that_cannot_be_lowered_fails_alone(problem, monkeypatch):
+    lower = work.chain.lower
+
+    def refuses(network, *rest):
+        if network.layers[0].width == 8:
+            msg = "%4 dense: needs 71 bits, limit 63"
+            raise GraphError(msg)
+        return lower(network, *rest)
+
+    monkeypatch.setattr(work.chain, "lower", refuses)
+    outcome = NeuralFrontend.run(NeuralFrontend(problem, SPEC, BUDGET, 1).ask()[0], problem)
+    reasons = {f.candidate.reason for f in outcome.found}
+    assert reasons == {"", "%4 dense: needs 71 bits, limit 63"}
 
 
 def test_only_successes_become_finalists(problem):
     def told(job, _):
-        wide = job.payload["mlp"]["widths"] == [8]
-        return outcome_of(job, [0.5, 1.0, 1.0] if wide else None)
+        if job.kind == "final":
+            return outcome_of(job)
+        wide = [n["layers"][0]["width"] == 8 for n in networks(job)]
+        return outcome_of(job, *((0.5, 1.0, 1.0) if w else None for w in wide))
 
-    assert all(job.payload["mlp"]["widths"] == [8] for job in search(problem, run=told)[-1][0])
+    last = search(problem, run=told)[-1][0]
+    assert {job.kind for job in last} == {"final"}
+    assert all(job.payload["network"]["layers"][0]["width"] == 8 for job in last)
 
 
 def test_a_study_whose_networks_all_fail_ends(problem):
@@ -230,11 +300,12 @@ def test_a_study_whose_networks_all_fail_ends(problem):
 
 
 def test_a_space_of_one_network_ends(problem):
-    spec = NetworkSpec(
+    spec = MlpSpec(
         depth=(1,), widths=(4,), batchnorm=(False,), weight_bits=(4,), activation_bits=(6,)
     )
-    batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, [0.5, 1.0, 1.0]))
-    assert [[job.kind for job in jobs] for jobs, _ in batches] == [["search"], ["final"]]
+    batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, (0.5, 1.0, 1.0)))
+    kinds = [[job.kind for job in jobs] for jobs, _ in batches]
+    assert kinds == [["search"]] * RUNGS + [["final"]]
 
 
 def test_a_design_that_differs_from_brevitas_fails(problem, batches, monkeypatch):
@@ -248,11 +319,6 @@ def test_a_design_that_differs_from_brevitas_fails(problem, batches, monkeypatch
     monkeypatch.setattr(qat, "outputs", off_by_one_step)
     outcome = NeuralFrontend.run(batches[-1][0][0], problem)
     assert "differs from Brevitas in 1 of" in outcome.found[0].candidate.reason
-
-
-def test_a_space_that_cannot_be_lowered_is_refused_at_once(problem):
-    with pytest.raises(SpecError, match="'tanh' is not offered"):
-        NeuralFrontend(problem, NetworkSpec(activations=("tanh",)), BUDGET, 1)
 
 
 def test_spread_takes_both_ends_of_the_front():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from nacsr.errors import SpecError
 from nacsr.spec import BUDGETS, DatasetSpec, StudySpec, load_spec
@@ -185,3 +186,51 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"name: \xff\xfe")
     with pytest.raises(SpecError, match=r"latin\.yaml: cannot be read \(not UTF-8"):
         load_spec(tmp_path / "latin.yaml")
+
+
+# --- spaces of networks
+
+
+def of_network(network):
+    families = {"expression": None, "network": network}
+    return StudySpec.from_mapping({"dataset": "jets", "families": families}).families.network
+
+
+@pytest.mark.parametrize("name", ["mlp_jets", "deepsets_jets", "bragg_cnn"])
+def test_presets_are_whole_studies(name):
+    spec = StudySpec.from_mapping({"dataset": "jets", "families": {"network": name}})
+    assert StudySpec.from_mapping(yaml.safe_load(spec.to_yaml())) == spec
+
+
+def test_keys_beside_a_preset_replace_its_own():
+    whole, changed = (
+        of_network("deepsets_jets"),
+        of_network({"preset": "deepsets_jets", "bottleneck": [3]}),
+    )
+    assert changed.bottleneck == (3,)
+    assert changed.phi == whole.phi
+    assert whole.bottleneck == (1, 2, 4, 8, 16, 32, 64)
+
+
+def test_a_space_without_a_kind_is_of_perceptrons():
+    assert of_network({"depth": [2]}).kind == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"depths": [1]}, r"families.network: unknown key 'depths', did you mean 'depth'"),
+        ({"kind": "rnn"}, "families.network.kind: expected one of mlp, deepsets, cnn, got 'rnn'"),
+        ("mlp_jet", "families.network: unknown preset 'mlp_jet', did you mean 'mlp_jets'"),
+        ({"kind": "deepsets", "phi": {"depht": [1]}}, "families.network.phi: unknown key 'depht'"),
+        ({"kind": "cnn", "kernels": []}, "families.network.kernels: give at least one choice"),
+        (
+            {"kind": "cnn", "channels": ["a"]},
+            r"network.channels\[0\]: expected an integer, got 'a'",
+        ),
+        (3, "families.network: expected keys and values, got 3"),
+    ],
+)
+def test_a_wrong_space_is_told_in_words_of_yaml(network, message):
+    with pytest.raises(SpecError, match=message):
+        of_network(network)

@@ -1,60 +1,46 @@
-"""The network family: NSGA-II over perceptrons, short trainings, Brevitas for the survivors."""
+"""The network family: NSGA-II, a generation trained at once, Brevitas for the survivors."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.errors import GraphError, NacsrError
-from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
-from nacsr.frontends.judge import measure
-from nacsr.frontends.neural import qat
-from nacsr.frontends.neural.goal import Rows
-from nacsr.frontends.neural.lower import from_brevitas, network
-from nacsr.frontends.neural.space import Mlp, decode, genes
-from nacsr.frontends.neural.train import (
-    in_units,
-    lowered,
-    plan,
-    train_float,
-    train_quantised,
-    useful_steps,
-)
-from nacsr.frontends.stem import scores
-from nacsr.ir import Graph
+from nacsr.frontends.base import Job, Outcome, Problem
+from nacsr.frontends.neural import jobs, lessons
+from nacsr.frontends.neural.space import Network
+from nacsr.frontends.neural.space.genes import check, decode, genes
 from nacsr.measure import METRICS, QUALITY, Measurement
+from nacsr.search.halving import promoted
 from nacsr.search.nsga2 import Nsga2
 from nacsr.search.pareto import nondominated
 from nacsr.spec import Budget, NetworkSpec
 from nacsr.targets import target
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-FAMILY = "network"
-FLOW = "hls4ml"
-FLOAT_SHARE = 0.6
-"""Share of a training's steps that are done in float; the others are quantised."""
-CHECKED = 4096
-"""Validation events on which a lowered network must equal Brevitas bit for bit."""
+FAMILY = jobs.FAMILY
+TOGETHER = 8
+"""Networks that one job trains: fixed, so that jobs do not depend on the number of workers."""
+SHARE = 1 / 3
+"""Of a generation that goes on to the next rung, which trains as many times longer."""
+RUNGS = 3
 
 Objectives = tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Tried:
-    """A network that the search has trained; ``objectives`` is None if that failed."""
+    """A network of the search, and the last that is known of it."""
 
-    mlp: Mlp
-    candidate: str
-    objectives: Objectives | None
+    network: Network
+    candidate: str = ""
+    objectives: Objectives | None = None
+    """None if its training failed."""
+    plan: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class NeuralFrontend:
@@ -65,81 +51,150 @@ class NeuralFrontend:
     many LUTs as the target has for each of its DSPs, and the latency in cycles. A failed
     training ranks behind every success.
 
+    A generation is trained in rungs, each three times as long as the one before: the third of it
+    that is best by rank and crowding goes on (successive halving, Jamieson and Talwalkar,
+    AISTATS 2016); the others keep the objectives that they reached.
+
     Raises:
-        SpecError: for a search space that cannot be lowered exactly.
+        SpecError: for a search space without a possible network.
     """
 
     family = FAMILY
 
     def __init__(self, problem: Problem, spec: NetworkSpec, budget: Budget, seed: int) -> None:
         self.phase = "network search"
-        self._problem, self._budget, self._seed = problem, budget, seed
+        self._problem, self._spec, self._budget, self._seed = problem, spec, budget, seed
+        self._shape, self._outputs = (len(problem.features),), len(problem.outputs)
+        check(spec, self._shape, self._outputs)
         self._nsga2 = Nsga2(genes(spec), 3, budget.population, seed)
-        self._generation: list[Mlp] = []
-        self._done = 0
+        self._generation: list[str] = []
+        self._todo: list[str] = []
+        self._rung = self._done = 0
         self._tried: dict[str, _Tried] = {}
         self._finished = False
 
     def ask(self) -> list[Job]:
-        """The next generation's new networks; after the last one, the finalists."""
-        while self._done < self._budget.generations:
-            self._generation = [decode(values) for values in self._nsga2.ask()]
-            self._done += 1
-            self.phase = f"network search {self._done}/{self._budget.generations}"
-            new = {m.key: m for m in self._generation if m.key not in self._tried}
-            if new:
-                return [self._job("search", m, self._budget.search_steps) for m in new.values()]
-            self._breed()
+        """The next rung of a generation's new networks; after the last one, the finalists."""
+        while not self._todo and self._done < self._budget.generations:
+            self._propose()
+        if self._todo:
+            return self._search_jobs()
         if self._finished:
             return []
-        self.phase = "network training"
-        self._finished = True
-        steps = self._budget.final_steps
-        return [self._job("final", t.mlp, steps, t.candidate) for t in self._finalists()]
+        self._finished, self.phase = True, "network training"
+        return [self._final_job(one) for one in self._finalists()]
 
-    def tell(self, jobs: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    def tell(self, asked: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         """Take the outcomes of the last batch, in order."""
         if self._finished:
             return
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            mlp = Mlp.from_dict(job.payload["mlp"])
-            found = outcome.result["objectives"]
-            objectives = None if found is None else tuple(found)
-            self._tried[mlp.key] = _Tried(mlp, outcome.found[0].candidate.id, objectives)
-        self._breed()
+        for job, outcome in zip(asked, outcomes, strict=True):
+            self._learn(job, outcome)
+        points = [self._tried[key].objectives for key in self._todo]
+        last = self._rung == RUNGS - 1
+        going = [] if last else promoted(points, _going(len(points)))
+        self._todo, self._rung = [self._todo[i] for i in going], self._rung + 1
+        if not self._todo:
+            self._breed()
+
+    def _propose(self) -> None:
+        """The next generation; what of it is new is to be trained."""
+        shape, outputs = self._shape, self._outputs
+        proposed = [decode(self._spec, values, shape, outputs) for values in self._nsga2.ask()]
+        self._generation = [network.key for network in proposed]
+        self._done += 1
+        self._rung = 0
+        for network in proposed:
+            if network.key not in self._tried:
+                self._tried[network.key] = _Tried(network)
+                self._todo.append(network.key)
+        if not self._todo:
+            self._breed()
 
     def _breed(self) -> None:
         if self._generation:
-            self._nsga2.tell([self._tried[m.key].objectives for m in self._generation])
+            self._nsga2.tell([self._tried[key].objectives for key in self._generation])
+
+    def _learn(self, job: Job, outcome: Outcome) -> None:
+        found = {f.candidate.id: f for f in outcome.found}
+        for i, record in enumerate(job.payload["networks"]):
+            one = self._tried[Network.from_dict(record).key]
+            mine = found[jobs.searched(one.network, job).id]
+            failed = bool(mine.candidate.reason)
+            one.candidate = mine.candidate.id
+            one.objectives = None if failed else self._objectives(mine.measurements)
+            one.plan = outcome.result["plans"][i] or {}
+            one.arrays = {
+                name.removeprefix(f"{i}."): array
+                for name, array in outcome.arrays.items()
+                if name.startswith(f"{i}.")
+            }
+
+    def _objectives(self, measured: Sequence[Measurement]) -> Objectives:
+        value = {m.metric: m.value for m in measured}
+        quality = QUALITY[self._problem.task][0]
+        wrong = 1 - value[quality] if METRICS[quality].maximise else value[quality]
+        device = target(self._problem.target)
+        area = value["luts"] + value["dsps"] * device.luts / device.dsps
+        return wrong, area, value["latency_cycles"]
+
+    def _search_jobs(self) -> list[Job]:
+        rung, generations = self._rung, self._budget.generations
+        self.phase = f"network search {self._done}/{generations}, rung {rung + 1}/{RUNGS}"
+        some = [self._tried[key] for key in self._todo]
+        return [
+            self._search_job(some[at : at + TOGETHER], rung) for at in range(0, len(some), TOGETHER)
+        ]
+
+    def _search_job(self, some: Sequence[_Tried], rung: int) -> Job:
+        whole = lessons.useful_steps(self._budget.search_steps, len(self._problem.train.y))
+        payload: dict[str, Any] = {
+            "networks": [one.network.to_dict() for one in some],
+            "steps": max(round(whole * SHARE ** (RUNGS - 1 - rung)), 2),
+            "rung": rung,
+            "seed": self._seed,
+        }
+        arrays: dict[str, NDArray[Any]] = {}
+        if rung:
+            payload["plans"] = [dict(one.plan) for one in some]
+            payload["begun"] = [one.candidate for one in some]
+            for i, one in enumerate(some):
+                arrays |= {f"{i}.{name}": array for name, array in one.arrays.items()}
+        label = some[0].network.title + (f" and {len(some) - 1} more" if len(some) > 1 else "")
+        return Job(FAMILY, "search", payload, label, arrays)
+
+    def _final_job(self, one: _Tried) -> Job:
+        payload = {
+            "network": one.network.to_dict(),
+            "steps": self._budget.final_steps,
+            "seed": self._seed,
+            "parent": one.candidate,
+        }
+        return Job(FAMILY, "final", payload, one.network.title)
 
     def _finalists(self) -> list[_Tried]:
         alive = [t for t in self._tried.values() if t.objectives is not None]
         points = np.array([t.objectives for t in alive], dtype=np.float64).reshape(len(alive), 3)
         return [alive[i] for i in spread(points, self._budget.finalists)]
 
-    def _job(self, kind: str, mlp: Mlp, steps: int, parent: str = "") -> Job:
-        payload = {"mlp": mlp.to_dict(), "steps": steps, "seed": self._seed, "parent": parent}
-        return Job(FAMILY, kind, payload, _title(mlp, self._problem))
+    @staticmethod
+    def expected_jobs(budget: Budget) -> int:
+        """Jobs at most, for a progress display."""
+        sizes = [budget.population]
+        while len(sizes) < RUNGS:
+            sizes.append(_going(sizes[-1]))
+        rungs = sum(math.ceil(size / TOGETHER) for size in sizes)
+        return budget.generations * rungs + budget.finalists
 
     @staticmethod
     def run(job: Job, problem: Problem) -> Outcome:
-        """Train one network, lower it and measure it; a failure is a ``Found`` with its reason."""
-        mlp, seed = Mlp.from_dict(job.payload["mlp"]), int(job.payload["seed"])
-        final, parent = job.kind == "final", str(job.payload["parent"])
-        genotype = {**mlp.to_dict(), "training": "brevitas" if final else "search"}
-        parents = (parent,) if parent else ()
-        title = _title(mlp, problem)
-        try:
-            with _one_thread():
-                graph = (_final if final else _search)(mlp, problem, job)
-            measured = measure(graph, problem, FLOW)
-        except (NacsrError, RuntimeError, MemoryError) as error:  # torch raises RuntimeError
-            failed = Candidate(FAMILY, genotype, seed, title, parents, reason=str(error))
-            return Outcome({"objectives": None}, found=(Found(failed),))
-        candidate = Candidate(FAMILY, genotype, seed, title, parents)
-        # short trainings are no designs: only networks trained to the end carry a graph
-        found = Found(candidate, measured, graph if final else None)
-        return Outcome({"objectives": _objectives(measured, problem)}, found=(found,))
+        """Execute one job; a failed training is a ``Found`` with its reason."""
+        return jobs.RUNS[job.kind](job, problem)
+
+
+def _going(networks: int) -> int:
+    """How many go on to the next rung."""
+    return max(math.ceil(networks * SHARE), 2)
 
 
 def spread(points: NDArray[np.float64], count: int) -> list[int]:
@@ -156,86 +211,3 @@ def spread(points: NDArray[np.float64], count: int) -> list[int]:
         if cheapest not in picks:
             picks = sorted([*picks[:-1], cheapest])
     return [int(order[i]) for i in picks]
-
-
-def _title(mlp: Mlp, problem: Problem) -> str:
-    return mlp.title(len(problem.features), len(problem.outputs))
-
-
-def _generator(job: Job) -> torch.Generator:
-    """A random stream of the job's own."""
-    import torch
-
-    digest = hashlib.sha256(job.key.encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch on one thread: sums in another order would change results."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _rows(problem: Problem) -> Rows:
-    train, outputs = problem.train, len(problem.outputs)
-    return Rows.of(problem.values(train), train, outputs, problem.task)
-
-
-def _steps(job: Job, events: int) -> tuple[int, int]:
-    """Float and quantised steps of a training."""
-    steps = useful_steps(int(job.payload["steps"]), events)
-    first = round(steps * FLOAT_SHARE)
-    return first, steps - first
-
-
-def _search(mlp: Mlp, problem: Problem, job: Job) -> Graph:
-    rows, generator = _rows(problem), _generator(job)
-    first, second = _steps(job, len(rows.x))
-    layers = train_float(mlp, rows, first, generator)
-    types = plan(mlp, layers, rows.x)
-    layers = train_quantised(types, layers, rows, second, generator)
-    types, layers = in_units(types, layers, rows.units)
-    return network(problem.features, problem.scaling, lowered(types, layers))
-
-
-def _final(mlp: Mlp, problem: Problem, job: Job) -> Graph:
-    rows, generator = _rows(problem), _generator(job)
-    first, second = _steps(job, len(rows.x))
-    layers = train_float(mlp, rows, first, generator)
-    types = plan(mlp, layers, rows.x)
-    module = qat.build(types, layers)
-    qat.finetune(module, rows, second, generator)
-    if rows.units is not None:
-        module = qat.build(*in_units(types, qat.layers(module), rows.units))
-    graph = from_brevitas(module, problem.features, problem.scaling)
-    _check(graph, module, problem)
-    return graph
-
-
-def _check(graph: Graph, module: nn.Sequential, problem: Problem) -> None:
-    raw = scores(graph, problem.features, problem.validation.words[:CHECKED])
-    ours = graph.ops[graph.outputs[0][1]].type.to_float(raw)
-    theirs = qat.outputs(module, problem.values(problem.validation)[:CHECKED])
-    wrong = int((ours != theirs).sum())
-    if wrong:
-        msg = (
-            f"the lowered network differs from Brevitas in {wrong} of {ours.size} scores; "
-            "this is a fault of nacsr, please report it"
-        )
-        raise GraphError(msg)
-
-
-def _objectives(measured: Sequence[Measurement], problem: Problem) -> list[float]:
-    value = {m.metric: m.value for m in measured}
-    quality = QUALITY[problem.task][0]
-    wrong = 1 - value[quality] if METRICS[quality].maximise else value[quality]
-    device = target(problem.target)
-    area = value["luts"] + value["dsps"] * device.luts / device.dsps
-    return [wrong, area, value["latency_cycles"]]

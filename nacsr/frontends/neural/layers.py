@@ -245,6 +245,9 @@ LAYERS: Mapping[str, Rule] = {
     "QuantSigmoid": activation(functions.FUNCTIONS["sigmoid"]),
     "QuantTanh": activation(functions.FUNCTIONS["tanh"]),
     "ReLU": lambda call, x: functions.relu(call.builder, x),
+    "SetPool": lambda call, x: functions.FUNCTIONS[
+        {"max": "amax"}.get(call.layer.kind, call.layer.kind)
+    ](call.builder, x, 1),
     **{name: _table(name.lower()) for name in TABLES},
 }
 """Rules by the name of a class of torch.nn, brevitas.nn or nacsr."""

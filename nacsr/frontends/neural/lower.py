@@ -1,7 +1,7 @@
 """Quantised networks into the IR: own arrays, and torch modules of Brevitas layers.
 
-A perceptron of the search is a sequence of steps: ``Affine`` (dense layer), ``Relu``, and
-``Fixed`` (a quantiser, which is a cast). Modules of any shape are traced. Accumulators are
+Own arrays are a sequence of steps: ``Affine`` (dense layer), ``Relu``, and ``Fixed`` (a
+quantiser, which is a cast). Modules of any shape are traced. Accumulators are
 exact.
 """
 
@@ -49,18 +49,6 @@ class Relu:
 
 
 Step = Affine | Relu | Fixed
-
-
-def network(features: Sequence[Feature], scaling: Scaling, steps: Sequence[Step]) -> Graph:
-    """The design from raw words to the class scores, the last layer's exact accumulators.
-
-    Raises:
-        GraphError: if shapes do not match or a value would need more than 63 bits.
-    """
-    builder = Builder()
-    value = vector_stem(builder, features, scaling)
-    builder.output(OUTPUT_PORT, apply(builder, value, steps))
-    return verify(builder.build())
 
 
 def apply(builder: Builder, value: int, steps: Sequence[Step]) -> int:

@@ -58,3 +58,26 @@ class MaskedPool(nn.Module):
     def extra_repr(self) -> str:
         """What torch prints."""
         return f"{self.kind!r}, size={self.size}, bits={self.bits}"
+
+
+class SetPool(nn.Module):
+    """Pools the particles of (events, particles, channels), all of which are there.
+
+    Args:
+        kind: ``sum``, ``mean`` or ``max``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        if kind not in POOLS:
+            raise GraphError(unknown("pool", kind, POOLS))
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Pooled values of shape (events, channels)."""
+        x = getattr(x, "value", x)  # of a QuantTensor
+        return x.amax(1) if self.kind == "max" else getattr(x, self.kind)(1)
+
+    def extra_repr(self) -> str:
+        """What torch prints."""
+        return repr(self.kind)

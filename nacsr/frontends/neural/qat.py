@@ -7,44 +7,107 @@ then QuantLinear and QuantReLU, every scale a constant power of two out of a ``P
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed, Overflow
-from nacsr.frontends.neural.goal import Rows
-from nacsr.frontends.neural.train import QUANTISED_RATE, Layers, Plan, fit
+from nacsr.frontends.neural.model import Parameters, Place
+from nacsr.frontends.neural.plan import Plan
+from nacsr.frontends.neural.population.trainer import Lesson, descend
+from nacsr.frontends.neural.space import Conv, Dense, Flatten, Layer, Network, Pool
+from nacsr.frontends.neural.space.layers import LEAK
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 
-def build(plan: Plan, layers: Layers) -> nn.Sequential:
+def build(network: Network, plan: Plan, params: Parameters) -> nn.Sequential:
     """A Brevitas network with the plan's quantisers and the given weights."""
-    import torch
-    from brevitas.nn import QuantIdentity, QuantLinear, QuantReLU
-    from brevitas.quant.solver import ActQuantSolver, BiasQuantSolver, WeightQuantSolver
     from torch import nn
 
     modules: list[nn.Module] = []
-    for k, (weight, bias) in enumerate(layers):
-        act = QuantReLU if k else QuantIdentity
-        modules.append(act(act_quant=_quantiser(ActQuantSolver, plan.inputs[k])))
-        outputs, inputs = weight.shape
-        with torch.random.fork_rng(devices=[]):  # the layer draws weights that are not used
-            linear = QuantLinear(
-                inputs,
-                outputs,
-                bias=True,
-                weight_quant=_quantiser(WeightQuantSolver, plan.weights[k]),
-                bias_quant=_quantiser(BiasQuantSolver, plan.biases[k]),
-            )
-        # the very numbers: those of a regression's last bias may be exact in float64 only
-        linear.weight, linear.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
-        modules.append(linear)
+    if len(network.input) > 1:
+        modules.append(nn.Unflatten(1, network.input))
+    modules += _identity(plan.get(Place(-1, "after")))
+    for number, layer in enumerate(network.layers):
+        types = {p.what: t for p, t in plan.items() if p.layer == number}
+        modules += _modules(layer, types, params[number])
     return nn.Sequential(*modules)
+
+
+def _modules(
+    layer: Layer, types: dict[str, Fixed], params: Sequence[torch.Tensor]
+) -> Iterator[nn.Module]:
+    from torch import nn
+
+    from nacsr.frontends.neural.modules import SetPool
+
+    match layer:
+        case Dense(activation=act) | Conv(activation=act):
+            yield _weighted(layer, types, params)
+            yield from _activation(act, types)
+        case Pool(kind=kind):
+            yield SetPool(kind)
+            yield from _identity(types.get("after"))
+        case Flatten():
+            yield nn.Flatten()
+
+
+def _weighted(layer: Dense | Conv, types: dict[str, Fixed], params: Sequence[torch.Tensor]) -> Any:
+    import torch
+    from brevitas.nn import QuantConv2d, QuantLinear
+    from brevitas.quant.solver import BiasQuantSolver, WeightQuantSolver
+    from torch import nn
+
+    weight, bias = params
+    quantisers = {
+        "weight_quant": _quantiser(WeightQuantSolver, types["weight"]),
+        "bias_quant": _quantiser(BiasQuantSolver, types["bias"]),
+    }
+    outputs, inputs = weight.shape[:2]
+    with torch.random.fork_rng(devices=[]):  # the layer draws weights that are not used
+        if isinstance(layer, Conv):
+            made: Any = QuantConv2d(inputs, outputs, layer.kernel, bias=True, **quantisers)
+        else:
+            made = QuantLinear(inputs, outputs, bias=True, **quantisers)
+    # the very numbers: those of a regression's last bias may be exact in float64 only
+    made.weight, made.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
+    return made
+
+
+def _activation(name: str, types: dict[str, Fixed]) -> Iterator[nn.Module]:
+    from brevitas.nn import QuantReLU
+    from brevitas.quant.solver import ActQuantSolver
+    from torch import nn
+
+    after = types.get("after")
+    if name == "relu" and after is not None:
+        yield QuantReLU(act_quant=_quantiser(ActQuantSolver, after))
+        return
+    yield from _identity(types.get("before"))
+    match name:
+        case "relu":
+            yield nn.ReLU()
+        case "leaky_relu":
+            yield nn.LeakyReLU(LEAK)
+        case "tanh":
+            yield nn.Tanh()
+        case "sigmoid":
+            yield nn.Sigmoid()
+    yield from _identity(after)
+
+
+def _identity(type_: Fixed | None) -> list[nn.Module]:
+    from brevitas.nn import QuantIdentity
+    from brevitas.quant.solver import ActQuantSolver
+
+    if type_ is None:
+        return []
+    return [QuantIdentity(act_quant=_quantiser(ActQuantSolver, type_))]
 
 
 def _quantiser(solver: Any, t: Fixed) -> Any:
@@ -76,21 +139,25 @@ def _quantiser(solver: Any, t: Fixed) -> Any:
     )
 
 
-def finetune(module: nn.Sequential, rows: Rows, steps: int, generator: torch.Generator) -> None:
+def finetune(module: nn.Sequential, lesson: Lesson) -> None:
     """Train the Brevitas network in place and leave it in eval mode.
 
     Raises:
         TrainingError: if the loss becomes infinite or NaN.
     """
     module.train()
-    fit(module.parameters(), module, rows, steps, QUANTISED_RATE, generator)
+    descend(module.parameters(), module, lesson)
     module.eval()
 
 
-def layers(module: nn.Sequential) -> Layers:
-    """Weights and biases of the module's dense layers, before they are quantised."""
-    dense: list[Any] = list(module)[1::2]
-    return [(m.weight.detach(), m.bias.detach()) for m in dense]
+def parameters(network: Network, module: nn.Sequential) -> list[tuple[torch.Tensor, ...]]:
+    """Weights and biases of the module's layers, before they are quantised."""
+    left: Iterator[Any] = (m for m in module if hasattr(m, "weight_quant"))
+    found: list[tuple[torch.Tensor, ...]] = []
+    for layer in network.layers:
+        made = next(left) if isinstance(layer, Dense | Conv) else None
+        found.append(() if made is None else (made.weight.detach(), made.bias.detach()))
+    return found
 
 
 def outputs(module: nn.Sequential, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,99 @@
+"""Networks trained per CPU-second: a generation at once against one after another in torch.
+
+    python benchmarks/population.py [--networks 16] [--repeats 3]
+
+Both sides train the same random networks of a space on the same batches, from the same weights:
+ours packed and compiled, theirs in torch with fused AdamW on one thread. Printed are CPU seconds
+for a network and step (the least of the repeats, without compiling) and the ratio, and how far
+the losses of the first step are apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from nacsr.data.events import Events
+from nacsr.frontends.neural.goal import Rows
+from nacsr.frontends.neural.model import initial
+from nacsr.frontends.neural.population.trainer import Lesson, alone, fit
+from nacsr.frontends.neural.space import Dense, Network, Pool
+
+EVENTS, CLASSES = 50_000, 5
+WIDTHS = (8, 16, 32, 64)
+
+
+def mlp(rng: np.random.Generator) -> Network:
+    """A random perceptron of the jets' space."""
+    hidden = [_dense(rng) for _ in range(rng.integers(1, 4))]
+    return Network((16,), (*hidden, Dense(CLASSES, bits=None)))
+
+
+def deep_set(rng: np.random.Generator) -> Network:
+    """A random deep set of 8 particles with 3 features."""
+    phi, rho = ([_dense(rng) for _ in range(rng.integers(1, 3))] for _ in range(2))
+    pool = Pool(str(rng.choice(["mean", "max"])))
+    return Network((8, 3), (*phi, pool, *rho, Dense(CLASSES, bits=None)))
+
+
+def _dense(rng: np.random.Generator) -> Dense:
+    act = str(rng.choice(["relu", "leaky_relu"]))
+    return Dense(int(rng.choice(WIDTHS)), bool(rng.integers(2)), act)
+
+
+def lesson(words: int, batch: int, steps: int) -> Lesson:
+    """Synthetic events that can be learnt, and batches of them."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((EVENTS, words))
+    y = (x[:, :CLASSES] + x[:, CLASSES : 2 * CLASSES] ** 2).argmax(1)
+    rows = Rows.of(x, Events(np.zeros((EVENTS, 1), np.int64), y), CLASSES, "classification")
+    order = rng.integers(0, EVENTS, (steps, batch))
+    return Lesson(rows, order, np.full(steps, 1e-3), 0.0)
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    """The least CPU time."""
+    found = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        work()
+        found.append(time.process_time() - begin)
+    return min(found)
+
+
+def compare(name: str, networks: Sequence[Network], batch: int, steps: int, repeats: int) -> None:
+    """One line."""
+    shown = lesson(int(np.prod(networks[0].input)), batch, steps)
+    generator = torch.Generator().manual_seed(1)
+    params = [initial(n, generator) for n in networks]
+    fit(networks, params, lesson(int(np.prod(networks[0].input)), batch, 1))  # compiles
+    ours = seconds(lambda: fit(networks, params, shown), repeats)
+    pairs = list(zip(networks, params, strict=True))
+    theirs = seconds(lambda: [alone(n, p, shown) for n, p in pairs], repeats)
+    each = 1e6 / (len(networks) * steps)
+    print(
+        f"{name:9s}  batch {batch:5,d}  ours {ours * each:7.1f} us  torch {theirs * each:7.1f} us"
+        f"  ratio {theirs / ours:5.1f}"
+    )
+
+
+def main() -> None:
+    """Print the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    for name, draw in (("MLP", mlp), ("deep sets", deep_set)):
+        rng = np.random.default_rng(1)
+        networks = [draw(rng) for _ in range(asked.networks)]
+        for batch, steps in ((128, 200), (1024, 40), (4096, 10)):
+            compare(name, networks, batch, steps, asked.repeats)
+
+
+if __name__ == "__main__":
+    main()

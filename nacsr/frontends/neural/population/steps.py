@@ -1,0 +1,318 @@
+"""Compiled training of many networks, batch by batch: forward, backward and AdamW.
+
+The networks of a program share their batches and nothing else; each works on its own stretch of
+one flat vector of parameters. So a network trains to the same numbers whatever is beside it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.frontends.neural.population import kernels as k
+from nacsr.frontends.neural.population.compiled import compiled
+from nacsr.frontends.neural.population.kernels import Reals
+
+Ints = NDArray[np.int64]
+CROSS_ENTROPY, LOGISTIC, SQUARES = range(3)
+
+
+class Program(NamedTuple):
+    """Networks as arrays: one entry a dense layer, those of a network beside each other.
+
+    Attributes:
+        first: first layer of every network, and the end; shape (networks + 1,).
+        parameters: first parameter of every network, and the end.
+        inputs, outputs: sizes of a layer.
+        copies: how often a layer stands beside itself: particles, or 1.
+        pools: what pools the particles before a layer, or 0.
+        activations: of a layer.
+        norms: 1 where BatchNorm follows.
+        weights: where the layer's weight (outputs, inputs) begins in its network's parameters;
+            gains, if it is normalised, and biases follow it.
+        rows: where its rows begin among those of its network.
+    """
+
+    first: Ints
+    parameters: Ints
+    inputs: Ints
+    outputs: Ints
+    copies: Ints
+    pools: Ints
+    activations: Ints
+    norms: Ints
+    weights: Ints
+    rows: Ints
+
+
+class Grids(NamedTuple):
+    """Quantisers: a row (scale, low, high) of raw integers each; a scale of 0 where there is none.
+
+    Attributes:
+        given: of the input of every network.
+        weights, biases: of a layer's parameters.
+        before: of the sums before an activation that becomes a table.
+        after: of activations.
+        pooled: of what a pool gives, before a layer.
+    """
+
+    given: Reals
+    weights: Reals
+    biases: Reals
+    before: Reals
+    after: Reals
+    pooled: Reals
+
+
+class Room(NamedTuple):
+    """Scratch for one network and batch: a row of events each (``inverse``: a number)."""
+
+    sums: Reals
+    snapped: Reals
+    values: Reals
+    standard: Reals
+    pooled: Reals
+    read: Reals
+    inverse: Reals
+    weights: Reals
+    d: Reals
+    e: Reals
+
+
+@compiled
+def snap(x: Reals, grid: Reals, out: Reals) -> None:
+    """``x`` on a grid, or as it is."""
+    if grid[0] > 0:
+        k.quantise(x, grid[0], grid[1], grid[2], out)
+    else:
+        out[:] = x
+
+
+@compiled
+def snap_back(d: Reals, x: Reals, grid: Reals) -> None:
+    """Gradient of ``snap``, in place."""
+    if grid[0] > 0:
+        k.inside(d, x, grid[0], grid[1], grid[2])
+
+
+@compiled
+def stretch(flat: Reals, row: int, rows: int, columns: int) -> Reals:
+    """Some rows of a flat scratch, as a matrix."""
+    return flat[row : row + rows * columns].reshape(rows, columns)
+
+
+@compiled
+def forward(
+    program: Program, grids: Grids, net: int, p: Reals, x: Reals, events: int, room: Room
+) -> Reals:
+    """All layers of a network; what the way back needs stays in ``room``.
+
+    Args:
+        p: its parameters.
+        x: its input on its grid, (features, copies * events): a particle's events side by side.
+        events: of the batch.
+
+    Returns:
+        Scores of shape (outputs, events).
+    """
+    a = x
+    for layer in range(program.first[net], program.first[net + 1]):
+        ni, no, w_at = program.inputs[layer], program.outputs[layer], program.weights[layer]
+        columns = program.copies[layer] * events
+        row = program.rows[layer] * events
+        if program.pools[layer]:
+            pooled = stretch(room.pooled, row, ni, events)
+            k.pool(a.reshape(ni, a.shape[1] // events, events), program.pools[layer], pooled)
+            a = stretch(room.read, row, ni, events)
+            snap(pooled.ravel(), grids.pooled[layer], a.ravel())
+        wq = room.weights[w_at : w_at + ni * no]
+        snap(p[w_at : w_at + ni * no], grids.weights[layer], wq)
+        z = stretch(room.sums, row, no, columns)
+        np.dot(wq.reshape(no, ni), a, z)
+        after = w_at + ni * no
+        if program.norms[layer]:
+            inverse = room.inverse[program.rows[layer] : program.rows[layer] + no]
+            kept = stretch(room.standard, row, no, columns)
+            k.normalise(z, p[after : after + no], p[after + no : after + 2 * no], kept, inverse)
+        else:
+            bias = room.weights[after : after + no]
+            snap(p[after : after + no], grids.biases[layer], bias)
+            k.shift_rows(z, bias)
+        a = _activated(program, grids, layer, z, stretch(room.values, row, no, columns), room, row)
+    return a
+
+
+@compiled
+def _activated(
+    program: Program, grids: Grids, layer: int, z: Reals, out: Reals, room: Room, row: int
+) -> Reals:
+    """Activation between its two quantisers."""
+    kind = program.activations[layer]
+    if grids.before[layer, 0] > 0 or kind in (k.TANH, k.SIGMOID):
+        snapped = room.snapped[row : row + z.size]
+        snap(z.ravel(), grids.before[layer], snapped)
+        k.activate(snapped, kind, snapped)
+        snap(snapped, grids.after[layer], out.ravel())
+    else:
+        k.activate(z.ravel(), kind, out.ravel())
+        snap(out.ravel(), grids.after[layer], out.ravel())
+    return out
+
+
+@compiled
+def backward(
+    program: Program, grids: Grids, net: int, p: Reals, x: Reals, events: int, room: Room, g: Reals
+) -> None:
+    """Gradients ``g`` of a network's parameters; ``room.d`` begins with that of its scores."""
+    d_flat, e_flat = room.d, room.e
+    for layer in range(program.first[net + 1] - 1, program.first[net] - 1, -1):
+        ni, no, w_at = program.inputs[layer], program.outputs[layer], program.weights[layer]
+        columns = program.copies[layer] * events
+        row = program.rows[layer] * events
+        d = stretch(d_flat, 0, no, columns)
+        _activated_back(program, grids, layer, d.ravel(), room, row)
+        after = w_at + ni * no
+        if program.norms[layer]:
+            inverse = room.inverse[program.rows[layer] : program.rows[layer] + no]
+            kept = stretch(room.standard, row, no, columns)
+            d_gain, d_bias = g[after : after + no], g[after + no : after + 2 * no]
+            k.normalise_back(d, p[after : after + no], kept, inverse, d_gain, d_bias)
+        else:
+            k.row_sums(d, g[after : after + no])
+            snap_back(g[after : after + no], p[after : after + no], grids.biases[layer])
+        begins = layer == program.first[net]
+        if begins:
+            a = x
+        elif program.pools[layer]:
+            a = stretch(room.read, row, ni, events)
+        else:
+            a = stretch(room.values, program.rows[layer - 1] * events, ni, columns)
+        np.dot(d, a.T, g[w_at:after].reshape(no, ni))
+        snap_back(g[w_at:after], p[w_at:after], grids.weights[layer])
+        if not begins:
+            lower = stretch(e_flat, 0, ni, columns)
+            np.dot(room.weights[w_at:after].reshape(no, ni).T, d, lower)
+            d_flat, e_flat = e_flat, d_flat
+            if program.pools[layer]:
+                _pooled_back(program, grids, layer, events, room, d_flat, e_flat)
+                d_flat, e_flat = e_flat, d_flat
+
+
+@compiled
+def _activated_back(
+    program: Program, grids: Grids, layer: int, d: Reals, room: Room, row: int
+) -> None:
+    kind = program.activations[layer]
+    z, out = room.sums[row : row + d.size], room.values[row : row + d.size]
+    if grids.before[layer, 0] > 0 or kind in (k.TANH, k.SIGMOID):
+        free = room.snapped[row : row + d.size]
+        snap_back(d, free, grids.after[layer])
+        k.activate_back(d, z, free, kind)
+        snap_back(d, z, grids.before[layer])
+    else:
+        if grids.after[layer, 0] > 0:
+            k.clamped_back(d, z, kind, grids.after[layer])
+        k.activate_back(d, z, out, kind)
+
+
+@compiled
+def _pooled_back(
+    program: Program, grids: Grids, layer: int, events: int, room: Room, d: Reals, out: Reals
+) -> None:
+    """From the gradient of what ``layer`` reads to that of the particles before its pool."""
+    channels, row = program.inputs[layer], program.rows[layer] * events
+    particles = program.copies[layer - 1]
+    pooled = stretch(room.pooled, row, channels, events)
+    there = d[: channels * events]
+    snap_back(there, pooled.ravel(), grids.pooled[layer])
+    size = channels * particles * events
+    before = program.rows[layer - 1] * events
+    x = room.values[before : before + size].reshape(channels, particles, events)
+    spread = out[:size].reshape(channels, particles, events)
+    k.pool_back(there.reshape(channels, events), x, pooled, program.pools[layer], spread)
+
+
+@compiled
+def gather(x: Reals, order: Ints, out: Reals) -> None:
+    """Events ``order`` of x (events, words) as columns: out (features, particles * events)."""
+    features, words, events = out.shape[0], x.shape[1], order.size
+    copies = words // features
+    for j in range(events):
+        event = x[order[j]]
+        for c in range(copies):
+            for f in range(features):
+                out[f, c * events + j] = event[c * features + f]
+
+
+@compiled
+def loss_of(kind: int, z: Reals, y: Reals, weights: Reals, d: Reals) -> float:
+    """Mean loss, and its gradient in ``d``."""
+    if kind == CROSS_ENTROPY:
+        return k.cross_entropy(z, y, weights, d)
+    if kind == LOGISTIC:
+        return k.logistic(z, y, weights, d)
+    return k.squares(z, y, weights, d)
+
+
+@compiled
+def train(
+    program: Program,
+    grids: Grids,
+    room: Room,
+    goal: int,
+    x: Reals,
+    y: Reals,
+    weights: Reals,
+    order: Ints,
+    rates: NDArray[np.float64],
+    decay: float,
+    p: Reals,
+    m: Reals,
+    v: Reals,
+    losses: NDArray[np.float64],
+) -> None:
+    """Some steps of every network.
+
+    Args:
+        goal: CROSS_ENTROPY, LOGISTIC or SQUARES.
+        x: (events, words); the features of a particle side by side.
+        y: (events, targets): a class index, or real targets.
+        weights: of the events.
+        order: events of every step, (steps, batch).
+        rates: learning rates, (steps,).
+        decay: of weights.
+        p, m, v: parameters and moments, in place.
+        losses: (networks, steps); a network whose loss is not finite is left alone from there.
+    """
+    steps, events = order.shape
+    features = program.inputs[program.first[0]]
+    batch = np.empty((features, x.shape[1] // features * events), np.float32)
+    snapped = np.empty_like(batch)
+    targets = np.empty(events * y.shape[1], np.float32)
+    worth = np.empty(events, np.float32)
+    g = np.zeros(np.max(program.parameters[1:] - program.parameters[:-1]), np.float32)
+    alive = np.ones(program.first.size - 1, np.bool_)
+    for step in range(steps):
+        gather(x, order[step], batch)
+        for j in range(events):
+            worth[j] = weights[order[step, j]]
+            for c in range(y.shape[1]):
+                targets[j * y.shape[1] + c] = y[order[step, j], c]
+        for net in range(alive.size):
+            losses[net, step] = np.nan
+            if not alive[net]:
+                continue
+            begin, end = program.parameters[net], program.parameters[net + 1]
+            mine = p[begin:end]
+            snap(batch.ravel(), grids.given[net], snapped.ravel())
+            scores = forward(program, grids, net, mine, snapped, events, room)
+            d = stretch(room.d, 0, scores.shape[0], events)
+            losses[net, step] = loss_of(goal, scores, targets, worth, d)
+            alive[net] = np.isfinite(losses[net, step])
+            if alive[net]:
+                backward(program, grids, net, mine, snapped, events, room, g[: end - begin])
+                k.adam(
+                    mine, g[: end - begin], m[begin:end], v[begin:end], rates[step], decay, step + 1
+                )

@@ -1,0 +1,181 @@
+"""Training a whole generation: packed where the networks allow it, else one by one in torch.
+
+Both ways take the same batches in the same order and do the same arithmetic, up to the order of
+sums; a network's result does not depend on what is trained beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.frontends.neural.model import Parameters, free, run
+from nacsr.frontends.neural.plan import Plan, TrainingError, snapper
+from nacsr.frontends.neural.space import Network
+
+if TYPE_CHECKING:
+    import torch
+
+    from nacsr.frontends.neural.goal import Rows
+
+CHUNK = 16
+"""Networks that share a batch while it is in the cache; more of them gain nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What every network of a generation is shown.
+
+    Attributes:
+        rows: events and the loss.
+        order: which of them make each step's batch, shape (steps, batch).
+        rates: learning rate of every step.
+        decay: of weights, as of AdamW.
+    """
+
+    rows: Rows
+    order: NDArray[np.int64]
+    rates: NDArray[np.float64]
+    decay: float
+
+
+Learnt = list[tuple["torch.Tensor", ...]]
+
+
+def fit(
+    networks: Sequence[Network],
+    params: Sequence[Parameters],
+    lesson: Lesson,
+    plans: Sequence[Plan] = (),
+) -> list[Learnt | TrainingError]:
+    """Train networks with inputs of one shape.
+
+    Args:
+        networks: what to train.
+        params: where each begins; left as they are.
+        lesson: batches and rates.
+        plans: types of quantisers, one plan a network; without them they train in float.
+
+    Returns:
+        For every network its parameters, or why it has none.
+    """
+    from nacsr.frontends.neural.population.pack import packs
+
+    found: dict[int, Learnt | TrainingError] = {}
+    together = [i for i, n in enumerate(networks) if packs(n)]
+    for begin in range(0, len(together), CHUNK):
+        some = together[begin : begin + CHUNK]
+        mine = [plans[i] for i in some] if plans else []
+        results = _packed([networks[i] for i in some], [params[i] for i in some], lesson, mine)
+        found.update(zip(some, results, strict=True))
+    for i, network in enumerate(networks):
+        if i not in found:
+            found[i] = alone(network, params[i], lesson, plans[i] if plans else None)
+    return [found[i] for i in range(len(networks))]
+
+
+def _packed(
+    networks: Sequence[Network],
+    params: Sequence[Parameters],
+    lesson: Lesson,
+    plans: Sequence[Plan],
+) -> list[Learnt | TrainingError]:
+    import scipy.linalg.cython_blas  # noqa: F401  numba's BLAS, before its threads are limited
+    from threadpoolctl import threadpool_limits
+
+    from nacsr.frontends.neural.population import pack, steps
+
+    made = pack.program(networks, norms=not plans)
+    grids = pack.grids(networks, plans, made) if plans else pack.no_grids(made)
+    flat = [pack.flat(n, p) for n, p in zip(networks, params, strict=True)]
+    values = np.concatenate(flat)
+    batch = lesson.order.shape[1]
+    losses = np.zeros((len(networks), len(lesson.order)))
+    rows = lesson.rows
+    events = len(rows.x)
+    weights = np.ones(events, np.float32) if rows.weights is None else rows.weights.numpy()
+    with threadpool_limits(1):
+        steps.train(
+            made,
+            grids,
+            pack.room(made, batch),
+            _goal(rows),
+            rows.x.numpy(),
+            rows.y.numpy().astype(np.float32).reshape(events, -1),
+            weights,
+            lesson.order,
+            lesson.rates,
+            lesson.decay,
+            values,
+            np.zeros_like(values),
+            np.zeros_like(values),
+            losses,
+        )
+    ends = np.cumsum([len(f) for f in flat])[:-1]
+    return [
+        _diverged(loss) or pack.split(network, mine, norms=not plans)
+        for network, mine, loss in zip(networks, np.split(values, ends), losses, strict=True)
+    ]
+
+
+def _goal(rows: Rows) -> int:
+    from nacsr.frontends.neural.population import steps
+
+    if rows.units is not None:
+        return steps.SQUARES
+    return steps.LOGISTIC if rows.outputs == 1 else steps.CROSS_ENTROPY
+
+
+def _diverged(losses: NDArray[np.float64]) -> TrainingError | None:
+    bad = np.flatnonzero(~np.isfinite(losses))
+    return _error(float(losses[bad[0]]), int(bad[0]), len(losses)) if len(bad) else None
+
+
+def _error(loss: float, step: int, steps: int) -> TrainingError:
+    return TrainingError(f"training diverged: the loss is {loss} at step {step} of {steps}")
+
+
+def alone(
+    network: Network, params: Parameters, lesson: Lesson, plan: Plan | None = None
+) -> Learnt | TrainingError:
+    """Train one network in torch: the reference, and the way of image networks."""
+    learnt = [tuple(t.clone().requires_grad_() for t in mine) for mine in params]
+    snap = free if plan is None else snapper(plan)
+    try:
+        descend(
+            [t for mine in learnt for t in mine], lambda x: run(network, learnt, x, snap), lesson
+        )
+    except TrainingError as error:
+        return error
+    return [tuple(t.detach() for t in mine) for mine in learnt]
+
+
+def descend(
+    parameters: Iterable[torch.Tensor],
+    forward: Callable[[torch.Tensor], torch.Tensor],
+    lesson: Lesson,
+) -> None:
+    """Minimise the loss in place.
+
+    Raises:
+        TrainingError: if the loss becomes infinite or NaN.
+    """
+    import torch
+
+    optimiser = torch.optim.AdamW(list(parameters), weight_decay=lesson.decay, fused=True)
+    rows, count = lesson.rows, len(lesson.order)
+    for step, (order, rate) in enumerate(zip(lesson.order, lesson.rates, strict=True)):
+        for group in optimiser.param_groups:
+            group["lr"] = float(rate)
+        index = torch.from_numpy(order)
+        loss = rows.loss(forward(rows.x[index]), index)
+        if not math.isfinite(loss.item()):
+            raise _error(loss.item(), step, count)
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()

@@ -1,0 +1,123 @@
+"""What the network search may choose from; every list is a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from nacsr.errors import unknown
+from nacsr.spec.base import Positive, Section, some
+from nacsr.spec.reading import read_yaml, tuples
+
+Bits = Annotated[int, Field(ge=2, le=16)]
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "none"]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Choices(Section):
+    """A section whose lists each hold one choice at least."""
+
+    @field_validator("*")
+    @classmethod
+    def _choices(cls, value: Any) -> Any:
+        return some(value) if isinstance(value, tuple) else value
+
+
+class StackSpec(Choices):
+    """Dense layers one after the other.
+
+    Attributes:
+        depth: hidden layers, before the last one, whose size is given.
+        widths: neurons of a hidden layer.
+        batchnorm: whether BatchNorm follows a layer in the float training.
+        activations: of a layer.
+        mixed: whether every layer chooses its own normalisation and activation.
+    """
+
+    depth: tuple[Count, ...] = (1, 2, 3)
+    widths: tuple[Positive, ...] = (8, 16, 32, 64)
+    batchnorm: tuple[bool, ...] = (False, True)
+    activations: tuple[Activation, ...] = ("relu",)
+    mixed: bool = False
+
+
+class _Quantised(Choices):
+    """Bits of a whole network."""
+
+    weight_bits: tuple[Bits, ...] = (4, 6, 8)
+    activation_bits: tuple[Bits, ...] = (6, 8, 10)
+
+
+class MlpSpec(_Quantised, StackSpec):
+    """Perceptrons: hidden layers and the outputs."""
+
+    kind: Literal["mlp"] = "mlp"
+
+
+class DeepSetsSpec(_Quantised):
+    """Deep sets: ``phi`` on every particle, a pool over them, ``rho`` on what it gives.
+
+    Attributes:
+        phi: layers before the bottleneck; its activations and norms follow that one too.
+        bottleneck: outputs of ``phi``.
+        pools: how particles become one.
+        rho: layers before the outputs.
+    """
+
+    kind: Literal["deepsets"] = "deepsets"
+    phi: StackSpec = StackSpec(depth=(0, 1, 2))
+    bottleneck: tuple[Positive, ...] = (8, 16, 32)
+    pools: tuple[Literal["mean", "max", "sum"], ...] = ("mean", "max")
+    rho: StackSpec = StackSpec(depth=(0, 1, 2))
+
+
+class ImageSpec(_Quantised):
+    """Image networks: a projection, blocks, and dense layers.
+
+    Attributes:
+        projection: channels of the first convolution, whose kernel is 3.
+        blocks: how many blocks follow.
+        block_types: ``conv`` (two convolutions), ``attention``, or ``none``.
+        channels, kernels: of a convolution.
+        hidden: channels inside an attention.
+        batchnorm, activations: of a convolution.
+        head: dense layers before the outputs.
+    """
+
+    kind: Literal["cnn"] = "cnn"
+    projection: tuple[Positive, ...] = (4, 8, 16)
+    blocks: Count = 2
+    block_types: tuple[Literal["conv", "attention", "none"], ...] = ("conv", "none")
+    channels: tuple[Positive, ...] = (2, 4, 8, 16)
+    kernels: tuple[Positive, ...] = (1, 3)
+    hidden: tuple[Positive, ...] = (4, 8, 16)
+    batchnorm: tuple[bool, ...] = (False, True)
+    activations: tuple[Activation, ...] = ("relu",)
+    head: StackSpec = StackSpec(depth=(1, 2))
+
+
+NetworkSpec = Annotated[MlpSpec | DeepSetsSpec | ImageSpec, Field(discriminator="kind")]
+
+PRESETS = ("mlp_jets", "deepsets_jets", "bragg_cnn")
+
+
+def preset(value: Any) -> Any:
+    """A search space as a study gives it: ``preset`` names one to begin with, whose keys the
+    others replace; without a ``kind`` it is perceptrons.
+    """
+    if isinstance(value, str):
+        value = {"preset": value}
+    if not isinstance(value, Mapping):
+        return value
+    given = dict(value)
+    name = given.pop("preset", None)
+    if name is None:
+        return {"kind": "mlp", **given}
+    if name not in PRESETS:
+        raise ValueError(unknown("preset", str(name), PRESETS))
+    text = (files("nacsr.spec") / "presets" / f"{name}.yaml").read_text("utf-8")
+    begin = tuples(read_yaml(text, name))
+    return {**begin, **given} if isinstance(begin, Mapping) else given
