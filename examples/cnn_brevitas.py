@@ -14,7 +14,7 @@ from brevitas.quant import (
 from torch import nn
 
 import nacsr
-from nacsr.frontends.neural.fold import fold_batchnorm
+from nacsr.frontends.neural.lowering.fold import fold_batchnorm
 
 WEIGHTS = {
     "weight_quant": Int8WeightPerTensorFixedPoint,

@@ -15,7 +15,7 @@ from brevitas.quant import (
 from torch import nn
 
 import nacsr
-from nacsr.frontends.neural.modules import MaskedPool
+from nacsr.frontends.neural.lowering.modules import MaskedPool
 
 PARTICLES, FEATURES = 8, 3
 

@@ -36,7 +36,7 @@ from nacsr.luts import LutFunc, Settings, lut_functions, refitted
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from nacsr.frontends.neural.lower import Network
+    from nacsr.frontends.neural.lowering.lower import Network
 
 CONSTANTS = frozenset({"pi", "e", "E", "inf", "nan", "oo"})
 """Names that a formula's author would mean as numbers."""
@@ -312,7 +312,7 @@ def _lower_expressions(
 def _lower_module(
     module: Module, input_type: str | None, input_shape: tuple[int, ...] | None
 ) -> Network:
-    from nacsr.frontends.neural.lower import read_module
+    from nacsr.frontends.neural.lowering.lower import read_module
 
     word = None if input_type is None else Fixed.parse(input_type)
     return read_module(module, word, input_shape)

@@ -14,7 +14,7 @@ from brevitas.quant import (
 from torch import nn
 
 from nacsr.frontends.neural import qat
-from nacsr.frontends.neural.lower import read_module
+from nacsr.frontends.neural.lowering.lower import read_module
 from nacsr.ir import evaluate, parse
 
 EVENTS = 300

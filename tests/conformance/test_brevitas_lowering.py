@@ -24,7 +24,7 @@ from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.neural import qat
-from nacsr.frontends.neural.lower import from_brevitas, read_module
+from nacsr.frontends.neural.lowering.lower import from_brevitas, read_module
 from nacsr.frontends.neural.model import Place
 from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import scores

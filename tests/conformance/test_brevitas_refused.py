@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed
-from nacsr.frontends.neural import functions
-from nacsr.frontends.neural.fold import fold_batchnorm
-from nacsr.frontends.neural.lower import from_module
+from nacsr.frontends.neural.lowering import functions
+from nacsr.frontends.neural.lowering.fold import fold_batchnorm
+from nacsr.frontends.neural.lowering.lower import from_module
 from tests.conformance.brevitas_nets import (
     Net,
     W,

@@ -15,10 +15,10 @@ from torch import nn
 
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Overflow, Rounding
-from nacsr.frontends.neural.arithmetic import quotient
-from nacsr.frontends.neural.lower import Affine, Relu, read_module
-from nacsr.frontends.neural.modules import MaskedPool
-from nacsr.frontends.neural.sets import count_type, deep_set, pool_set, reciprocals
+from nacsr.frontends.neural.lowering.arithmetic import quotient
+from nacsr.frontends.neural.lowering.lower import Affine, Relu, read_module
+from nacsr.frontends.neural.lowering.modules import MaskedPool
+from nacsr.frontends.neural.lowering.sets import count_type, deep_set, pool_set, reciprocals
 from nacsr.frontends.stem import bind
 from nacsr.ir import Builder, evaluate
 from tests.conformance.brevitas_nets import (

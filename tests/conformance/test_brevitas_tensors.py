@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn import functional
 
 from nacsr.fixed import Fixed, Overflow
-from nacsr.frontends.neural.lower import from_module, read_module
+from nacsr.frontends.neural.lowering.lower import from_module, read_module
 from nacsr.ir import evaluate
 from tests.conformance.brevitas_nets import (
     EVENTS,

@@ -10,7 +10,7 @@ from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.neural import chain, model, qat
 from nacsr.frontends.neural.goal import Rows, Units
 from nacsr.frontends.neural.lessons import batch_size, lesson, useful_steps
-from nacsr.frontends.neural.lower import from_brevitas
+from nacsr.frontends.neural.lowering.lower import from_brevitas
 from nacsr.frontends.neural.plan import in_units, make_plan, quantise, snapper
 from nacsr.frontends.neural.population.trainer import fit
 from nacsr.frontends.neural.space import Dense, Network

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nacsr.data.words import Feature, Scaling
 from nacsr.fixed import Fixed
-from nacsr.frontends.neural.arithmetic import quotient, shifted
-from nacsr.frontends.neural.lower import OUTPUT_PORT
+from nacsr.frontends.neural.lowering.arithmetic import quotient, shifted
+from nacsr.frontends.neural.lowering.lower import OUTPUT_PORT
 from nacsr.frontends.neural.model import Parameters, Place
 from nacsr.frontends.neural.plan import Plan
 from nacsr.frontends.neural.space import Dense, Layer, Network, Pool

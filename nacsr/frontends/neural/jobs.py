@@ -15,7 +15,7 @@ from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
 from nacsr.frontends.judge import measure
 from nacsr.frontends.neural import chain, lessons, qat
 from nacsr.frontends.neural.goal import Rows
-from nacsr.frontends.neural.lower import from_brevitas
+from nacsr.frontends.neural.lowering.lower import from_brevitas
 from nacsr.frontends.neural.model import Place, fold, initial
 from nacsr.frontends.neural.plan import CALIBRATION, Plan, TrainingError, in_units, make_plan
 from nacsr.frontends.neural.population.trainer import Learnt, Lesson, fit

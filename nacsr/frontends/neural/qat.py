@@ -44,7 +44,7 @@ def _modules(
 ) -> Iterator[nn.Module]:
     from torch import nn
 
-    from nacsr.frontends.neural.modules import SetPool
+    from nacsr.frontends.neural.lowering.modules import SetPool
 
     match layer:
         case Dense(activation=act) | Conv(activation=act):

@@ -157,7 +157,8 @@ def _activated(
         snap(snapped, grids.after[layer], out.ravel())
     else:
         k.activate(z.ravel(), kind, out.ravel())
-        snap(out.ravel(), grids.after[layer], out.ravel())
+        if grids.after[layer, 0] > 0:
+            snap(out.ravel(), grids.after[layer], out.ravel())
     return out
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Raw, Rounding, span
-from nacsr.frontends.neural.layout import (
+from nacsr.frontends.neural.lowering.layout import (
     Pending,
     Places,
     View,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nacsr.errors import GraphError
-from nacsr.frontends.neural.arithmetic import (
+from nacsr.frontends.neural.lowering.arithmetic import (
     Function,
     binary,
     divided,
@@ -24,7 +24,7 @@ from nacsr.frontends.neural.arithmetic import (
     shifted,
     tabulated,
 )
-from nacsr.frontends.neural.layout import (
+from nacsr.frontends.neural.lowering.layout import (
     View,
     arrange,
     axes_of,
@@ -34,7 +34,7 @@ from nacsr.frontends.neural.layout import (
     framed,
     whole,
 )
-from nacsr.frontends.neural.pooling import adaptive, averaged, pooled
+from nacsr.frontends.neural.lowering.pooling import adaptive, averaged, pooled
 from nacsr.ir import Builder
 
 Rule = Callable[..., Any]

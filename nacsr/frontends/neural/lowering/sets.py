@@ -12,7 +12,7 @@ import numpy as np
 
 from nacsr.errors import GraphError, unknown
 from nacsr.fixed import Fixed, Raw
-from nacsr.frontends.neural.lower import Step, apply
+from nacsr.frontends.neural.lowering.lower import Step, apply
 from nacsr.ir import Builder
 
 POOLS = ("sum", "mean", "max")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nacsr.errors import GraphError
-from nacsr.frontends.neural import functions, layers
-from nacsr.frontends.neural.layout import ZERO, View, need_result
+from nacsr.frontends.neural.lowering import functions, layers
+from nacsr.frontends.neural.lowering.layout import ZERO, View, need_result
 from nacsr.ir import Builder
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from nacsr.errors import GraphError
-from nacsr.frontends.neural.arithmetic import divided, reduce_axes
-from nacsr.frontends.neural.layout import ZERO, View, arrange, channels_last, framed
+from nacsr.frontends.neural.lowering.arithmetic import divided, reduce_axes
+from nacsr.frontends.neural.lowering.layout import ZERO, View, arrange, channels_last, framed
 from nacsr.ir import Builder
 
 

@@ -6,8 +6,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from nacsr.errors import GraphError
-from nacsr.frontends.neural.calls import is_leaf
-from nacsr.frontends.neural.trace import Program
+from nacsr.frontends.neural.lowering.calls import is_leaf
+from nacsr.frontends.neural.lowering.trace import Program
 
 if TYPE_CHECKING:
     from torch import nn

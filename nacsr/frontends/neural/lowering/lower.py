@@ -25,8 +25,8 @@ from nacsr.ir.graph import Shape
 if TYPE_CHECKING:
     from torch import nn
 
-    from nacsr.frontends.neural.layout import View
-    from nacsr.frontends.neural.trace import Program
+    from nacsr.frontends.neural.lowering.layout import View
+    from nacsr.frontends.neural.lowering.trace import Program
 
 OUTPUT_PORT = "scores"
 FLOAT_BITS = 53
@@ -156,8 +156,8 @@ def read_module(
     Raises:
         GraphError: naming the layer that cannot be expressed exactly, and the remedy.
     """
-    from nacsr.frontends.neural.layout import framed
-    from nacsr.frontends.neural.trace import Program, sample
+    from nacsr.frontends.neural.lowering.layout import framed
+    from nacsr.frontends.neural.lowering.trace import Program, sample
 
     program = Program.of(module)
     type_ = program.first_quantiser() if input_type is None else input_type
@@ -220,8 +220,8 @@ def _lower(
     """
     import torch
 
-    from nacsr.frontends.neural.layout import framed
-    from nacsr.frontends.neural.trace import output_value, sample
+    from nacsr.frontends.neural.lowering.layout import framed
+    from nacsr.frontends.neural.lowering.trace import output_value, sample
 
     more = {}
     for port in program.ports:
@@ -276,8 +276,8 @@ def from_brevitas(module: nn.Module, features: Sequence[Feature], scaling: Scali
     Raises:
         GraphError: naming the layer that cannot be expressed exactly, and the remedy.
     """
-    from nacsr.frontends.neural.layout import framed
-    from nacsr.frontends.neural.trace import Program, sample
+    from nacsr.frontends.neural.lowering.layout import framed
+    from nacsr.frontends.neural.lowering.trace import Program, sample
 
     program = Program.of(module)
     builder = Builder()

@@ -14,9 +14,9 @@ import numpy as np
 
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed, Raw
-from nacsr.frontends.neural import functions
-from nacsr.frontends.neural.arithmetic import binary
-from nacsr.frontends.neural.layout import (
+from nacsr.frontends.neural.lowering import functions
+from nacsr.frontends.neural.lowering.arithmetic import binary
+from nacsr.frontends.neural.lowering.layout import (
     View,
     arrange,
     axes_of,
@@ -27,9 +27,9 @@ from nacsr.frontends.neural.layout import (
     order,
     quantise,
 )
-from nacsr.frontends.neural.pooling import adaptive
-from nacsr.frontends.neural.quantisers import parameters, quantiser
-from nacsr.frontends.neural.sets import pool_set
+from nacsr.frontends.neural.lowering.pooling import adaptive
+from nacsr.frontends.neural.lowering.quantisers import parameters, quantiser
+from nacsr.frontends.neural.lowering.sets import pool_set
 from nacsr.ir import Builder
 
 

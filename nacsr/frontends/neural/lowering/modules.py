@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nacsr.errors import GraphError, unknown
-from nacsr.frontends.neural.sets import POOLS, RECIPROCAL_BITS, reciprocals
+from nacsr.frontends.neural.lowering.sets import POOLS, RECIPROCAL_BITS, reciprocals
 
 
 class MaskedPool(nn.Module):

@@ -16,8 +16,8 @@ import numpy as np
 
 from nacsr.errors import FixedError, GraphError
 from nacsr.fixed import Fixed, Raw
-from nacsr.frontends.neural import functions, layers
-from nacsr.frontends.neural.calls import (
+from nacsr.frontends.neural.lowering import functions, layers
+from nacsr.frontends.neural.lowering.calls import (
     EVENTS,
     holds_view,
     is_leaf,
@@ -25,10 +25,10 @@ from nacsr.frontends.neural.calls import (
     lower_layer,
     rule_name,
 )
-from nacsr.frontends.neural.layout import View, arrange, axes_of, each
-from nacsr.frontends.neural.lower import OUTPUT_PORT
-from nacsr.frontends.neural.quantisers import quantiser
-from nacsr.frontends.neural.sets import BIT, count_type
+from nacsr.frontends.neural.lowering.layout import View, arrange, axes_of, each
+from nacsr.frontends.neural.lowering.lower import OUTPUT_PORT
+from nacsr.frontends.neural.lowering.quantisers import quantiser
+from nacsr.frontends.neural.lowering.sets import BIT, count_type
 from nacsr.ir import Builder
 from nacsr.ir.graph import Shape
 

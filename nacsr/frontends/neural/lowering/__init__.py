@@ -1,0 +1,1 @@
+"""Torch and Brevitas modules into the IR."""
