@@ -149,11 +149,14 @@ def _ask(
     where, real = f"fit of {function} on [{low:g}, {high:g}]", FUNCTIONS[function]
     if input is not None:
         low, high = max(low, input.min), min(high, input.max)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    held = math.isfinite(low) and math.isfinite(high) and low < high
+    if held and input is not None:
+        first, last = math.ceil(low / input.lsb), math.floor(high / input.lsb)
+        held = first <= last
+    if not held:
         msg = f"{where}: give a finite interval that the words of {input or 'the input'} reach"
         raise SpecError(msg)
     if input is not None and input.width <= MAX_DOMAIN_BITS:
-        first, last = math.ceil(low / input.lsb), math.floor(high / input.lsb)
         points = input.to_float(np.arange(first, last + 1))
         poles = points[~np.isfinite(real(points))]
     else:

@@ -144,6 +144,10 @@ def test_a_lut_function_is_made_anew_under_its_name():
         (("sin", 4, 0, {"max_error": 0.1}), "finite interval"),
         (("sin", 0, float("inf"), {"max_error": 0.1}), "finite interval"),
         (("sin", 40, 50, {"max_error": 0.1, "input": WORD}), r"words of fixed<16,6> reach"),
+        (
+            ("sin", 0.25, 0.75, {"max_error": 0.1, "input": Fixed(4, 4)}),
+            "words of fixed<4,4> reach",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(arguments, says):
