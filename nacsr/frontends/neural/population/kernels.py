@@ -41,124 +41,134 @@ def quantise(x: Reals, scale: f32, low: f32, high: f32, out: Reals) -> None:
 
 
 @reordered
-def moments(row: Reals) -> tuple[f32, f32]:
-    """Mean and variance (of the population)."""
-    total = f32(0)
-    for j in range(row.size):
-        total += row[j]
-    mean = total / f32(row.size)
-    square = f32(0)
-    for j in range(row.size):
-        away = row[j] - mean
+def moments(z: Reals, r: int) -> tuple[f32, f32]:
+    """Mean and variance (of the population) of a row."""
+    n, total = f32(z.shape[1]), f32(0)
+    for j in range(z.shape[1]):
+        total += z[r, j]
+    mean, square = total / n, f32(0)
+    for j in range(z.shape[1]):
+        away = z[r, j] - mean
         square += away * away
-    return mean, square / f32(row.size)
+    return mean, square / n
 
 
 @compiled
-def normalise(z: Reals, gain: Reals, bias: Reals, standard: Reals, inverse: Reals) -> None:
-    """BatchNorm in training mode, in place; keeps standard values and 1/sigma for the way back."""
-    for r in range(z.shape[0]):
-        row, kept = z[r], standard[r]
-        mean, variance = moments(row)
-        inverse[r] = f32(1) / f32(math.sqrt(variance + EPSILON))
-        for j in range(row.size):
-            kept[j] = (row[j] - mean) * inverse[r]
-            row[j] = kept[j] * gain[r] + bias[r]
+def activate(z: Reals, r: int, mean: f32, scale: f32, shift: f32, kind: int, out: Reals) -> None:
+    """An activation of a row of ``(z - mean) * scale + shift``: BatchNorm, or a bias."""
+    if kind == RELU:
+        for j in range(z.shape[1]):
+            out[r, j] = max((z[r, j] - mean) * scale + shift, f32(0))
+    elif kind == LEAKY:
+        for j in range(z.shape[1]):
+            t = (z[r, j] - mean) * scale + shift
+            out[r, j] = max(t, t * LEAK)
+    else:
+        for j in range(z.shape[1]):
+            out[r, j] = (z[r, j] - mean) * scale + shift
+
+
+@compiled
+def function(x: Reals, r: int, kind: int) -> None:
+    """A function that becomes a table, of a row in place."""
+    if kind == TANH:
+        for j in range(x.shape[1]):
+            x[r, j] = f32(math.tanh(x[r, j]))
+    else:
+        for j in range(x.shape[1]):
+            x[r, j] = f32(1) / (f32(1) + f32(math.exp(-x[r, j])))
+
+
+@compiled
+def snap_row(x: Reals, r: int, scale: f32, low: f32, high: f32) -> None:
+    """A row on a grid, in place."""
+    step = f32(1) / scale
+    for j in range(x.shape[1]):
+        x[r, j] = rounded(x[r, j] * scale, low, high) * step
+
+
+@compiled
+def activate_back(
+    z: Reals,
+    r: int,
+    mean: f32,
+    scale: f32,
+    shift: f32,
+    kind: int,
+    u: f32,
+    low: f32,
+    high: f32,
+    d: Reals,
+) -> None:
+    """Gradient of a row through ``activate`` and a grid of scale ``u`` (0: none), in place.
+
+    A ReLU's lower end is its own kink.
+    """
+    if kind == RELU:
+        top = high if u > 0 else f32(np.inf)
+        step = u if u > 0 else f32(1)
+        for j in range(z.shape[1]):
+            t = (z[r, j] - mean) * scale + shift
+            d[r, j] = d[r, j] if (t > 0) and (t * step < top) else f32(0)
+        return
+    for j in range(z.shape[1]):
+        t = (z[r, j] - mean) * scale + shift
+        slope = LEAK if (kind == LEAKY) and (t <= 0) else f32(1)
+        v = t * slope * u
+        d[r, j] = d[r, j] * slope if (u == 0) or ((v > low) and (v < high)) else f32(0)
+
+
+@compiled
+def function_back(x: Reals, r: int, kind: int, d: Reals) -> None:
+    """Gradient of a row through ``function``, whose values are ``x``."""
+    for j in range(x.shape[1]):
+        t = x[r, j]
+        d[r, j] *= f32(1) - t * t if kind == TANH else t * (f32(1) - t)
+
+
+@compiled
+def clamped(x: Reals, r: int, scale: f32, low: f32, high: f32, d: Reals) -> None:
+    """Straight-through gradient of ``snap_row``: zero where it clamped."""
+    for j in range(x.shape[1]):
+        t = x[r, j] * scale
+        d[r, j] = d[r, j] if (t > low) and (t < high) else f32(0)
 
 
 @reordered
 def normalise_back(
-    d: Reals, gain: Reals, standard: Reals, inverse: Reals, d_gain: Reals, d_bias: Reals
-) -> None:
-    """Gradients through ``normalise``; ``d`` in place."""
-    n = f32(d.shape[1])
-    for r in range(d.shape[0]):
-        row, kept = d[r], standard[r]
-        sum_d, sum_dk = f32(0), f32(0)
-        for j in range(row.size):
-            sum_d += row[j]
-            sum_dk += row[j] * kept[j]
-        d_bias[r], d_gain[r] = sum_d, sum_dk
-        factor = gain[r] * inverse[r]
-        mean, slope = sum_d / n, sum_dk / n
-        for j in range(row.size):
-            row[j] = factor * (row[j] - mean - kept[j] * slope)
+    z: Reals, r: int, mean: f32, inverse: f32, gain: f32, d: Reals
+) -> tuple[f32, f32]:
+    """Gradient of a row through BatchNorm in training mode; ``d`` in place.
 
-
-@compiled
-def shift_rows(z: Reals, bias: Reals) -> None:
-    """Add one number to every row, in place."""
-    for r in range(z.shape[0]):
-        row, b = z[r], bias[r]
-        for j in range(row.size):
-            row[j] += b
+    Returns:
+        The gradients of gain and bias.
+    """
+    n = f32(z.shape[1])
+    sum_d, sum_dk = f32(0), f32(0)
+    for j in range(z.shape[1]):
+        sum_d += d[r, j]
+        sum_dk += d[r, j] * ((z[r, j] - mean) * inverse)
+    average, slope, factor = sum_d / n, sum_dk / n, gain * inverse
+    for j in range(z.shape[1]):
+        d[r, j] = factor * (d[r, j] - average - (z[r, j] - mean) * inverse * slope)
+    return sum_dk, sum_d
 
 
 @reordered
-def row_sums(d: Reals, out: Reals) -> None:
-    """The sum of every row."""
-    for r in range(d.shape[0]):
-        total, row = f32(0), d[r]
-        for j in range(row.size):
-            total += row[j]
-        out[r] = total
-
-
-@compiled
-def activate(z: Reals, kind: int, out: Reals) -> None:
-    """An activation of every element."""
-    if kind == RELU:
-        for i in range(z.size):
-            out[i] = max(z[i], f32(0))
-    elif kind == LEAKY:
-        for i in range(z.size):
-            out[i] = max(z[i], z[i] * LEAK)
-    elif kind == TANH:
-        for i in range(z.size):
-            out[i] = f32(math.tanh(z[i]))
-    elif kind == SIGMOID:
-        for i in range(z.size):
-            out[i] = f32(1) / (f32(1) + f32(math.exp(-z[i])))
-    else:
-        out[:] = z
-
-
-@compiled
-def activate_back(d: Reals, z: Reals, a: Reals, kind: int) -> None:
-    """Gradient through ``activate``; ``d`` in place."""
-    if kind == RELU:
-        for i in range(d.size):
-            d[i] = d[i] if z[i] > 0 else f32(0)
-    elif kind == LEAKY:
-        for i in range(d.size):
-            d[i] = d[i] if z[i] > 0 else d[i] * LEAK
-    elif kind == TANH:
-        for i in range(d.size):
-            d[i] *= f32(1) - a[i] * a[i]
-    elif kind == SIGMOID:
-        for i in range(d.size):
-            d[i] *= a[i] * (f32(1) - a[i])
-
-
-@compiled
-def clamped_back(d: Reals, z: Reals, kind: int, grid: Reals) -> None:
-    """Zero where the grid after an activation clamps, in place; ReLU's own kink comes later."""
-    scale, low, high = grid[0], grid[1], grid[2]
-    for i in range(d.size):
-        t = z[i]
-        if kind == LEAKY and t < 0:
-            t *= LEAK
-        u = t * scale
-        # a ReLU's lower end is its own kink
-        d[i] = d[i] if u < high and (u > low or kind == RELU) else f32(0)
+def row_sum(d: Reals, r: int) -> f32:
+    """The sum of a row."""
+    found = f32(0)
+    for j in range(d.shape[1]):
+        found += d[r, j]
+    return found
 
 
 @compiled
 def inside(d: Reals, x: Reals, scale: f32, low: f32, high: f32) -> None:
     """Straight-through gradient of ``quantise``: zero where it clamped; ``d`` in place."""
-    least, most = low / scale, high / scale
     for i in range(d.size):
-        d[i] = d[i] if least < x[i] < most else f32(0)
+        t = x[i] * scale
+        d[i] = d[i] if (t > low) and (t < high) else f32(0)
 
 
 @compiled

@@ -103,12 +103,19 @@ def room(made: Program, batch: int) -> Room:
     pooled = int((made.rows + made.inputs).max())
     widest = int((np.maximum(made.inputs, made.outputs) * np.maximum(made.copies, 1)).max())
     most = int(np.diff(made.parameters).max())
-    high, low = tall * batch, pooled * batch
     before = made.copies[:-1] * made.inputs[1:]  # of particles before their pool
     widest = max(widest, int(before.max(initial=0)))
+    high, low = tall * batch, pooled * batch
     return Room(
-        *(_empty(n) for n in (high, high, high, high, low, low, tall, most)),
-        *(_empty(widest * batch) for _ in range(2)),
+        sums=_empty(high),
+        values=_empty(high),
+        free=_empty(high),
+        pooled=_empty(low),
+        read=_empty(low),
+        lines=np.empty((tall, 4), np.float32),
+        weights=_empty(most),
+        d=_empty(widest * batch),
+        e=_empty(widest * batch),
     )
 
 

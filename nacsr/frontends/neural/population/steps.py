@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy import float32 as f32
 from numpy.typing import NDArray
 
 from nacsr.frontends.neural.population import kernels as k
@@ -67,15 +68,23 @@ class Grids(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Scratch for one network and batch: a row of events each (``inverse``: a number)."""
+    """Scratch for one network and batch.
+
+    Attributes:
+        sums, values: of every neuron, before BatchNorm or bias, and after the activation.
+        free: as ``values``, before the last quantiser, where an activation becomes a table.
+        pooled, read: of every input of a layer after a pool, before and after its quantiser.
+        lines: mean, factor, shift and 1/sigma of every neuron.
+        weights: on their grids.
+        d, e: gradients of two layers.
+    """
 
     sums: Reals
-    snapped: Reals
     values: Reals
-    standard: Reals
+    free: Reals
     pooled: Reals
     read: Reals
-    inverse: Reals
+    lines: Reals
     weights: Reals
     d: Reals
     e: Reals
@@ -131,35 +140,87 @@ def forward(
         snap(p[w_at : w_at + ni * no], grids.weights[layer], wq)
         z = stretch(room.sums, row, no, columns)
         np.dot(wq.reshape(no, ni), a, z)
-        after = w_at + ni * no
-        if program.norms[layer]:
-            inverse = room.inverse[program.rows[layer] : program.rows[layer] + no]
-            kept = stretch(room.standard, row, no, columns)
-            k.normalise(z, p[after : after + no], p[after + no : after + 2 * no], kept, inverse)
-        else:
-            bias = room.weights[after : after + no]
-            snap(p[after : after + no], grids.biases[layer], bias)
-            k.shift_rows(z, bias)
-        a = _activated(program, grids, layer, z, stretch(room.values, row, no, columns), room, row)
+        a = stretch(room.values, row, no, columns)
+        bias = w_at + ni * no
+        if not program.norms[layer]:
+            snap(p[bias : bias + no], grids.biases[layer], room.weights[bias : bias + no])
+        free = stretch(room.free, row, no, columns)
+        _activated(program, grids, layer, p, z, free, a, room)
     return a
 
 
 @compiled
 def _activated(
-    program: Program, grids: Grids, layer: int, z: Reals, out: Reals, room: Room, row: int
-) -> Reals:
-    """Activation between its two quantisers."""
-    kind = program.activations[layer]
-    if grids.before[layer, 0] > 0 or kind in (k.TANH, k.SIGMOID):
-        snapped = room.snapped[row : row + z.size]
-        snap(z.ravel(), grids.before[layer], snapped)
-        k.activate(snapped, kind, snapped)
-        snap(snapped, grids.after[layer], out.ravel())
-    else:
-        k.activate(z.ravel(), kind, out.ravel())
-        if grids.after[layer, 0] > 0:
-            snap(out.ravel(), grids.after[layer], out.ravel())
-    return out
+    program: Program,
+    grids: Grids,
+    layer: int,
+    p: Reals,
+    z: Reals,
+    free: Reals,
+    out: Reals,
+    room: Room,
+) -> None:
+    """A layer's values from its sums: row by row, while each is in the nearest cache."""
+    kind, norm, lines = program.activations[layer], program.norms[layer], room.lines
+    at = program.weights[layer] + program.inputs[layer] * program.outputs[layer]
+    before, after = grids.before, grids.after
+    b_scale, b_low, b_high = before[layer, 0], before[layer, 1], before[layer, 2]
+    a_scale, a_low, a_high = after[layer, 0], after[layer, 1], after[layer, 2]
+    for r in range(z.shape[0]):
+        n = program.rows[layer] + r
+        mean, factor, inverse = f32(0), f32(1), f32(1)
+        if norm:
+            mean, variance = k.moments(z, r)
+            inverse = f32(1) / f32(np.sqrt(variance + k.EPSILON))
+            factor = p[at + r] * inverse
+        shift = p[at + z.shape[0] + r] if norm else room.weights[at + r]
+        lines[n, 0], lines[n, 1], lines[n, 2], lines[n, 3] = mean, factor, shift, inverse
+        if kind == k.TANH or kind == k.SIGMOID:
+            k.activate(z, r, mean, factor, shift, k.NONE, free)
+            if b_scale > 0:
+                k.snap_row(free, r, b_scale, b_low, b_high)
+            k.function(free, r, kind)
+            for j in range(z.shape[1]):
+                out[r, j] = free[r, j]
+        else:
+            k.activate(z, r, mean, factor, shift, kind, out)
+        if a_scale > 0:
+            k.snap_row(out, r, a_scale, a_low, a_high)
+
+
+@compiled
+def _activated_back(
+    program: Program,
+    grids: Grids,
+    layer: int,
+    p: Reals,
+    z: Reals,
+    free: Reals,
+    d: Reals,
+    room: Room,
+    g: Reals,
+) -> None:
+    """Gradient of a layer's sums from that of its values, in place, and of gains and biases."""
+    kind, norm, lines = program.activations[layer], program.norms[layer], room.lines
+    at = program.weights[layer] + program.inputs[layer] * program.outputs[layer]
+    before, after = grids.before, grids.after
+    b_scale, b_low, b_high = before[layer, 0], before[layer, 1], before[layer, 2]
+    a_scale, a_low, a_high = after[layer, 0], after[layer, 1], after[layer, 2]
+    for r in range(z.shape[0]):
+        n = program.rows[layer] + r
+        mean, factor, shift, inverse = lines[n, 0], lines[n, 1], lines[n, 2], lines[n, 3]
+        if kind == k.TANH or kind == k.SIGMOID:
+            if a_scale > 0:
+                k.clamped(free, r, a_scale, a_low, a_high, d)
+            k.function_back(free, r, kind, d)
+            if b_scale > 0:
+                k.activate_back(z, r, mean, factor, shift, k.NONE, b_scale, b_low, b_high, d)
+        else:
+            k.activate_back(z, r, mean, factor, shift, kind, a_scale, a_low, a_high, d)
+        if norm:
+            g[at + r], g[at + z.shape[0] + r] = k.normalise_back(z, r, mean, inverse, p[at + r], d)
+        else:
+            g[at + r] = k.row_sum(d, r)
 
 
 @compiled
@@ -173,15 +234,10 @@ def backward(
         columns = program.copies[layer] * events
         row = program.rows[layer] * events
         d = stretch(d_flat, 0, no, columns)
-        _activated_back(program, grids, layer, d.ravel(), room, row)
+        z, free = stretch(room.sums, row, no, columns), stretch(room.free, row, no, columns)
+        _activated_back(program, grids, layer, p, z, free, d, room, g)
         after = w_at + ni * no
-        if program.norms[layer]:
-            inverse = room.inverse[program.rows[layer] : program.rows[layer] + no]
-            kept = stretch(room.standard, row, no, columns)
-            d_gain, d_bias = g[after : after + no], g[after + no : after + 2 * no]
-            k.normalise_back(d, p[after : after + no], kept, inverse, d_gain, d_bias)
-        else:
-            k.row_sums(d, g[after : after + no])
+        if not program.norms[layer]:
             snap_back(g[after : after + no], p[after : after + no], grids.biases[layer])
         begins = layer == program.first[net]
         if begins:
@@ -199,23 +255,6 @@ def backward(
             if program.pools[layer]:
                 _pooled_back(program, grids, layer, events, room, d_flat, e_flat)
                 d_flat, e_flat = e_flat, d_flat
-
-
-@compiled
-def _activated_back(
-    program: Program, grids: Grids, layer: int, d: Reals, room: Room, row: int
-) -> None:
-    kind = program.activations[layer]
-    z, out = room.sums[row : row + d.size], room.values[row : row + d.size]
-    if grids.before[layer, 0] > 0 or kind in (k.TANH, k.SIGMOID):
-        free = room.snapped[row : row + d.size]
-        snap_back(d, free, grids.after[layer])
-        k.activate_back(d, z, free, kind)
-        snap_back(d, z, grids.before[layer])
-    else:
-        if grids.after[layer, 0] > 0:
-            k.clamped_back(d, z, kind, grids.after[layer])
-        k.activate_back(d, z, out, kind)
 
 
 @compiled
