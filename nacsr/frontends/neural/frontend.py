@@ -68,16 +68,16 @@ class NeuralFrontend:
         check(spec, self._shape, self._outputs)
         self._nsga2 = Nsga2(genes(spec), 3, budget.population, seed)
         self._generation: list[str] = []
-        self._todo: list[str] = []
+        self._training: list[str] = []
         self._rung = self._done = 0
         self._tried: dict[str, _Tried] = {}
         self._finished = False
 
     def ask(self) -> list[Job]:
         """The next rung of a generation's new networks; after the last one, the finalists."""
-        while not self._todo and self._done < self._budget.generations:
+        while not self._training and self._done < self._budget.generations:
             self._propose()
-        if self._todo:
+        if self._training:
             return self._search_jobs()
         if self._finished:
             return []
@@ -90,11 +90,11 @@ class NeuralFrontend:
             return
         for job, outcome in zip(asked, outcomes, strict=True):
             self._learn(job, outcome)
-        points = [self._tried[key].objectives for key in self._todo]
+        points = [self._tried[key].objectives for key in self._training]
         last = self._rung == RUNGS - 1
         going = [] if last else promoted(points, _going(len(points)))
-        self._todo, self._rung = [self._todo[i] for i in going], self._rung + 1
-        if not self._todo:
+        self._training, self._rung = [self._training[i] for i in going], self._rung + 1
+        if not self._training:
             self._breed()
 
     def _propose(self) -> None:
@@ -107,8 +107,8 @@ class NeuralFrontend:
         for network in proposed:
             if network.key not in self._tried:
                 self._tried[network.key] = _Tried(network)
-                self._todo.append(network.key)
-        if not self._todo:
+                self._training.append(network.key)
+        if not self._training:
             self._breed()
 
     def _breed(self) -> None:
@@ -141,7 +141,7 @@ class NeuralFrontend:
     def _search_jobs(self) -> list[Job]:
         rung, generations = self._rung, self._budget.generations
         self.phase = f"network search {self._done}/{generations}, rung {rung + 1}/{RUNGS}"
-        some = [self._tried[key] for key in self._todo]
+        some = [self._tried[key] for key in self._training]
         return [
             self._search_job(some[at : at + TOGETHER], rung) for at in range(0, len(some), TOGETHER)
         ]
