@@ -49,6 +49,14 @@ class Problem:
     """Outputs of a trained design for the training events, one column a class, to distil."""
     folder: Path | None = None
     """Where engines may keep files of their own."""
+    array: tuple[int, ...] = ()
+    """The shape of an event whose features are an array's elements, in C order: (particles,
+    values of one) or (channels, rows, columns); () where they are a plain list."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What a network sees of an event: its array, or the list of its features."""
+        return self.array or (len(self.features),)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class NeuralFrontend:
     def __init__(self, problem: Problem, spec: NetworkSpec, budget: Budget, seed: int) -> None:
         self.phase = "network search"
         self._problem, self._spec, self._budget, self._seed = problem, spec, budget, seed
-        self._shape, self._outputs = (len(problem.features),), len(problem.outputs)
+        self._shape, self._outputs = problem.shape, len(problem.outputs)
         check(spec, self._shape, self._outputs)
         self._nsga2 = Nsga2(genes(spec), 3, budget.population, seed)
         self._generation: list[str] = []
