@@ -21,6 +21,7 @@ from nacsr.metrics import (
     auc_error,
     effective,
     log_probabilities,
+    mean_distance,
     quantile,
     relative_errors,
     rmse,
@@ -51,7 +52,7 @@ def performance(
         GraphError: if the design's outputs do not fit the task.
     """
     raw = scores(graph, problem.features, events.words)
-    wanted = {1, 2} if len(problem.classes) == 2 else {len(problem.classes)}
+    wanted = {len(problem.outputs), len(problem.classes)}
     if raw.shape[1] not in wanted:
         msg = (
             f"the design has {raw.shape[1]} outputs; a {problem.task} of "
@@ -70,7 +71,7 @@ def performance(
             error=error,
             label=label,
         )
-        for metric, value, error, label in JUDGES[problem.task](
+        for metric, value, error, label in JUDGES[problem.judged_as](
             raw, score_type(graph), events, problem.classes
         )
     )
@@ -113,8 +114,16 @@ def _predicted(raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]) -
         yield "p95_error", *quantile(errors, 0.95, weights), ""
 
 
+def _located(raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]) -> Iterator[Verdict]:
+    """Distances in the one unit of all targets."""
+    predictions = type_.to_float(raw)
+    yield "mean_distance", *mean_distance(predictions, events.y, events.weights), ""
+    yield "rmse", *rmse(predictions, events.y, events.weights), ""
+
+
 JUDGES: Mapping[str, Callable[[Raw, Fixed, Events, Sequence[str]], Iterator[Verdict]]] = {
     "classification": _classified,
+    "location": _located,
     "regression": _predicted,
 }
-"""What each task is judged by, by task."""
+"""What each is judged by, by the keys of ``QUALITY``."""

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nacsr.errors import SpecError, unknown
-from nacsr.measure import HARDWARE, OBJECTIVES, QUALITY
+from nacsr.measure import HARDWARE, OBJECTIVES, QUALITY, judged_as
 from nacsr.spec.base import Section, some, working
 from nacsr.spec.budget import BudgetName
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
@@ -50,19 +50,20 @@ class StudySpec(Section):
     def _goals(cls, value: Any) -> Any:
         """Objectives that are not given are those of the task."""
         if isinstance(value, Mapping) and "objectives" not in value:
-            dataset = value.get("dataset")
-            task = dataset.get("task") if isinstance(dataset, Mapping) else None
-            task = dataset.task if isinstance(dataset, DatasetSpec) else task
-            quality = QUALITY.get(str(task), QUALITY["classification"])[0]
+            quality = QUALITY.get(_judged_as(value.get("dataset")), QUALITY["classification"])[0]
             value = {**value, "objectives": (quality, "luts", "dsps", "latency_cycles")}
         return value
 
     @model_validator(mode="after")
     def _of_task(self) -> StudySpec:
-        fitting = QUALITY[self.dataset.task]
+        given = self.dataset
+        fitting = QUALITY[judged_as(given.task, given.targets)]
+        if given.targets == 1:  # or of a regression as many as its array has
+            fitting = (*fitting, *QUALITY[judged_as(given.task, 2)])
         for name in self.objectives:
             if name not in HARDWARE and name not in fitting:
-                msg = f"objectives: {name} is none of a {self.dataset.task}: {', '.join(fitting)}"
+                choices = ", ".join(dict.fromkeys(fitting))
+                msg = f"objectives: {name} is none of a {given.task}: {choices}"
                 raise ValueError(msg)
         return self
 
@@ -118,6 +119,15 @@ class StudySpec(Section):
     def to_yaml(self) -> str:
         """The whole study as YAML, defaults included; it loads back to an equal study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def _judged_as(dataset: Any) -> str:
+    """A key of ``QUALITY``, as far as the dataset of a study tells before it is checked."""
+    if isinstance(dataset, DatasetSpec):
+        return judged_as(dataset.task, dataset.targets)
+    given = dataset if isinstance(dataset, Mapping) else {}
+    label = given.get("label")
+    return judged_as(str(given.get("task")), len(label) if isinstance(label, list | tuple) else 1)
 
 
 def load_spec(path: str | Path) -> StudySpec:

@@ -132,7 +132,7 @@ class NeuralFrontend:
 
     def _objectives(self, measured: Sequence[Measurement]) -> Objectives:
         value = {m.metric: m.value for m in measured}
-        quality = QUALITY[self._problem.task][0]
+        quality = QUALITY[self._problem.judged_as][0]
         wrong = 1 - value[quality] if METRICS[quality].maximise else value[quality]
         device = target(self._problem.target)
         area = value["luts"] + value["dsps"] * device.luts / device.dsps
