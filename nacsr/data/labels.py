@@ -42,7 +42,8 @@ def _target(where: str, label: str, labels: NDArray[Any]) -> NDArray[np.float64]
     y = np.array(labels, dtype=np.float64)  # a copy: it will be frozen
     _check_finite(where, f"target {label!r}", y)
     if y.min() == y.max():
-        msg = f"{where}: target {label!r} is {y[0]:g} in every event; there is nothing to predict"
+        still = y[0] + 0.0  # no minus zero
+        msg = f"{where}: target {label!r} is {still:g} in every event; there is nothing to predict"
         raise DataError(msg)
     if len(y) < MIN_TARGETS:
         msg = f"{where}: has {len(y)} events; a regression needs {MIN_TARGETS} or more"
