@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nacsr
 from nacsr.data.arrays import alike
 from nacsr.data.bragg import BACKGROUND, centre_of_mass, patches
 from nacsr.data.dataset import Dataset, from_arrays, load
@@ -18,6 +19,7 @@ from nacsr.data.events import Events
 from nacsr.data.split import split
 from nacsr.data.words import derive_features, fit_scaling, standardise, to_words
 from nacsr.errors import DataError, SpecError
+from nacsr.finish import setting
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Job, Problem
 from nacsr.frontends.judge import performance
@@ -29,13 +31,17 @@ from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.ir import Builder
 from nacsr.metrics import mean_distance, rmse
 from nacsr.prepare import Prepared, prepare
+from nacsr.report.rows import quality, rows
+from nacsr.report.table import cells, notes, with_error
 from nacsr.spec import (
     BUDGETS,
     DatasetSpec,
     DeepSetsSpec,
     ExpressionSpec,
+    FamiliesSpec,
     ImageSpec,
     SplitSpec,
+    StackSpec,
     StudySpec,
 )
 
@@ -238,8 +244,8 @@ def test_formulas_read_sets_by_their_flat_names_and_no_images() -> None:
 
 def test_targets_are_columns_arrays_or_both_names(tmp_path: Path) -> None:
     x, y = RNG.normal(size=(EVENTS, 3)), TARGETS
-    rows = "\n".join(",".join(map(repr, map(float, row))) for row in np.hstack([x, y]))
-    (tmp_path / "a.csv").write_text("a,b,c,row,column\n" + rows)
+    lines = [",".join(map(repr, map(float, row))) for row in np.hstack([x, y])]
+    (tmp_path / "a.csv").write_text("\n".join(["a,b,c,row,column", *lines]))
     names = np.array(["row", "column"])
     written(tmp_path, x=x, labels=y, label_names=names, row=y[:, 0], centres=y, centre_names=names)
     for source, label in (
@@ -347,8 +353,7 @@ def test_units_centre_every_target_and_share_one_step() -> None:
     z = units.standard(y)
     assert (abs(z.mean(0)) < 0.1).all()
     assert 0.7 < z.std() < 1.5
-    rows = Rows.of(np.zeros((500, 1)), events, 2, "regression")
-    assert rows.y.shape == (500, 2)
+    assert Rows.of(np.zeros((500, 1)), events, 2, "regression").y.shape == (500, 2)
     assert np.array(units.centre) + np.ldexp(z, units.shift) == pytest.approx(y, rel=1e-12)
 
 
@@ -430,3 +435,47 @@ def test_bragg_is_a_dataset_of_two_targets() -> None:
     ):
         with pytest.raises(DataError, match=said):
             load(spec.dataset.model_copy(update={key: value}))
+
+
+# ---- whole studies
+
+
+@pytest.mark.slow
+def test_a_study_of_sets_with_two_targets(tmp_path: Path) -> None:
+    """Both families reach the front, and C++ and Verilog equal the interpreter."""
+    sets = np.random.default_rng(7).normal(size=(900, 4, 2)) * [1, 30] + [0, 10]
+    sets[:300, 3] = 0  # a particle that is not there
+    y = np.stack([sets[:, :, 0].sum(1), sets[:, :, 1].max(1) / 30], axis=1)
+    space = DeepSetsSpec(
+        phi=StackSpec(depth=(0,), widths=(4,)),
+        bottleneck=(4,),
+        pools=("mean", "max"),
+        rho=StackSpec(depth=(0, 1), widths=(4,)),
+        weight_bits=(6,),
+        activation_bits=(6,),
+    )
+    spec = StudySpec(
+        dataset=DatasetSpec(source="arrays", task="regression", label=("row", "column")),
+        budget="quick",
+        families=FamiliesSpec(expression=ExpressionSpec(functions=(), max_size=12), network=space),
+    )
+    study = nacsr.Study(spec, tmp_path / "run", dataset=located(sets, y))
+    front = study.run(workers=0)
+    assert {e.candidate.family for e in front} == {"expression", "network"}
+    problem, test = study.prepared.problem, study.prepared.test
+    for entry in front:
+        for method, stage in (("g++", "csim"), ("simulation", "rtlsim")):
+            checked = entry.find("mismatches", method, stage)
+            assert checked is not None
+            assert checked.value == 0
+        found = entry.find("mean_distance", "interpreter", "test")
+        guesses = score_type(entry.graph).to_float(
+            scores(entry.graph, problem.features, test.words)
+        )
+        assert found is not None
+        assert (found.value, found.error) == mean_distance(guesses, test.y)
+    shown = rows(front, setting(study.prepared))
+    assert quality(shown) == "mean_distance"
+    assert all(list(r.further) == ["rmse"] for r in shown)
+    assert with_error(shown[0].further["rmse"], None) in cells(shown[0], ())
+    assert any(line.startswith("mean_distance: Euclidean") for line in notes(shown))
