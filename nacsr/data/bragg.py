@@ -22,11 +22,12 @@ BACKGROUND = (5.0, 30.0)
 """Counts under every pixel of a patch."""
 SHIFTED = 0.25
 """Share of the patches whose peak was found up to a pixel away, either way along each side."""
+EVENTS = 20_000
 CHUNK = 10_000
 
 
 def patches(
-    events: int, seed: int = 0, background: tuple[float, float] = BACKGROUND
+    events: int = EVENTS, seed: int = 0, background: tuple[float, float] = BACKGROUND
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Patches and the centres of their peaks.
 

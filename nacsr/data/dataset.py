@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nacsr.data.arrays import Shape, alike, feature_names
-from nacsr.data.bragg import CENTRES, patches
+from nacsr.data.bragg import BACKGROUND, CENTRES, EVENTS, patches
 from nacsr.data.labels import encode, event_weights, targets
 from nacsr.data.readers import read_csv, read_npz
 from nacsr.data.table import Table, Wanted, from_array, nearest
@@ -67,8 +67,8 @@ class Choice(Protocol):
         ...
 
     @property
-    def generate(self) -> Drawn:
-        """What to draw of a generated source."""
+    def generate(self) -> Drawn | None:
+        """What to draw of a generated source; None: the usual."""
         ...
 
     @property
@@ -145,6 +145,9 @@ def load(spec: Choice, base: Path | None = None) -> Dataset:
     """
     if spec.source in GENERATED:
         return _generated(spec)
+    if spec.generate is not None:
+        msg = f"dataset.generate: is for {', '.join(GENERATED)}, not {spec.source}; leave it out"
+        raise DataError(msg)
     label = (spec.label,) if isinstance(spec.label, str) else spec.label or ()
     wanted = Wanted(label, spec.weight, spec.features, spec.data, spec.particles)
     if spec.source in SHIPPED:
@@ -211,6 +214,9 @@ def _generated(spec: Choice) -> Dataset:
     """Events that are drawn."""
     name, given = spec.source, spec.generate
     targets = GENERATED[name]
+    events, seed, background = EVENTS, 0, BACKGROUND
+    if given is not None:
+        events, seed, background = given.events, given.seed, given.background
     fixed = {"data": None, "particles": None, "weight": None, "features": None}
     for key, value in {**fixed, "label": targets}.items():
         if getattr(spec, key) not in (None, value):
@@ -220,10 +226,10 @@ def _generated(spec: Choice) -> Dataset:
     if spec.task != "regression":
         msg = f"dataset.task: source {name!r} predicts {', '.join(targets)}; set task: regression"
         raise DataError(msg)
-    images, centres = patches(given.events, given.seed, given.background)
-    low, high = given.background
+    images, centres = patches(events, seed, background)
+    low, high = background
     about = (
-        f"{given.events:,} Bragg peaks drawn by nacsr with seed {given.seed}: pseudo-Voigt, "
+        f"{events:,} Bragg peaks drawn by nacsr with seed {seed}: pseudo-Voigt, "
         f"background {low:g} to {high:g} counts, Poisson noise; not measured ones"
     )
     table = from_array(name, images, centres, about=about, label=targets)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from nacsr.data.bragg import BACKGROUND, EVENTS
 from nacsr.spec.base import Positive, Section, parsed, uncut
 
 
@@ -19,9 +20,9 @@ class GenerateSpec(Section):
         background: least and most counts under every pixel of a Bragg patch.
     """
 
-    events: Annotated[int, Field(ge=1)] = 20_000
+    events: Annotated[int, Field(ge=1)] = EVENTS
     seed: Annotated[int, Field(ge=0)] = 0
-    background: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (5.0, 30.0)
+    background: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = BACKGROUND
 
     @field_validator("background")
     @classmethod
@@ -58,7 +59,7 @@ class DatasetSpec(Section):
     features: tuple[str, ...] | None = None
     data: str | None = None
     particles: Positive | None = None
-    generate: GenerateSpec = GenerateSpec()
+    generate: GenerateSpec | None = None
 
     @model_validator(mode="after")
     def _labels(self) -> DatasetSpec:

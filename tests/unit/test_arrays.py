@@ -27,6 +27,7 @@ from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.neural.goal import Rows, Units
 from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import score_type, scores
+from nacsr.frontends.symbolic.fitting.newton import RIDGE, Fit, Goal, newton
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.ir import Builder
 from nacsr.metrics import mean_distance, rmse
@@ -379,6 +380,18 @@ def test_networks_of_two_targets(two_targets: Problem, kind: str) -> None:
     assert value["mean_distance"] < 0.3 * 3  # of the spread of the targets
 
 
+def test_several_targets_are_fitted_by_least_squares() -> None:
+    columns = [RNG.normal(size=(EVENTS, n)) for n in (3, 2)]
+    fit = Fit(tuple(columns), Goal(TARGETS, RNG.uniform(0.5, 1.5, EVENTS), regression=True))
+    heavy, unit = fit.goal.weights, fit.goal.unit
+    assert heavy is not None
+    found = newton(fit, np.zeros(5), np.ones(5, bool), 6)
+    for x, y, mine in zip(columns, TARGETS.T, (found[:3], found[3:]), strict=True):
+        scale = EVENTS * unit**2
+        ridged = (x.T * heavy) @ x / scale + RIDGE * np.eye(x.shape[1])
+        assert mine == pytest.approx(np.linalg.solve(ridged, (x.T * heavy) @ y / scale), abs=1e-6)
+
+
 def test_formulas_of_two_targets(two_targets: Problem) -> None:
     budget = replace(BUDGETS["quick"], evaluations=300, rows=400, taggers=3)
     problem = replace(two_targets, precision=Fixed(20, 9))
@@ -428,6 +441,8 @@ def test_bragg_is_a_dataset_of_two_targets() -> None:
     assert (data.array, data.classes) == ((1, 11, 11), ("row", "column"))
     assert (data.x.reshape(-1, 1, 11, 11) == patches(200)[0]).all()
     assert "200 Bragg peaks drawn by nacsr with seed 0" in data.about
+    with pytest.raises(DataError, match=r"dataset\.generate: is for bragg, not jets"):
+        load(spec.dataset.model_copy(update={"source": "jets"}))
     for key, value, said in (
         ("weight", "w", "means nothing"),
         ("label", "row", "is row, column"),

@@ -55,7 +55,7 @@ class Style:
     Attributes:
         thrift: gains are divided by cost to this power; 0 looks at the gain only.
         reference: leave the class that is hardest to tell from the others without links: its
-            score is a constant, as one class's may be.
+            score is a constant, as one class's may be (a regression has no such output).
         together: link a term to all outputs at once, which share what it costs.
         terms: ``single``: tables of single inputs only, the leanest designs there are; ``plain``:
             no tables, which follow noise where events are few; ``any``.
@@ -108,7 +108,7 @@ def assemble(pool: Pool, goal: Goal, hardware: Hardware, limits: Limits, style: 
         errors, noise = work.state()
         states.append(State(errors.astype(np.float32), noise, work.basis.shape[1]))
         gains = work.gains(errors, noise)
-        if style.reference and not work.links:
+        if style.reference and not goal.regression and not work.links:
             work.open[:, int(np.argmin(gains.max(axis=0)))] = False
         step = work.together(gains, style) if style.together else work.alone(gains, style)
         if not step:
