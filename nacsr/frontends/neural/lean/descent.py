@@ -1,0 +1,214 @@
+"""From a network of a few digits a weight down to almost nothing, and what it was on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.frontends.neural.lean import kernels, model, steps
+from nacsr.frontends.neural.lean.model import Lean
+from nacsr.frontends.neural.lean.prune import Curvature, drop
+from nacsr.frontends.neural.lean.state import Reals, Stack, State
+from nacsr.frontends.neural.plan import TrainingError
+
+MEASURED = 16_384
+"""Training events that the bits of values are taken from while it shrinks."""
+SECOND_MOMENT = 0.999
+"""How Adam forgets squared gradients, see ``population.kernels.adam``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a network is trained and made smaller.
+
+    Attributes:
+        first: steps before anything is dropped.
+        between: steps after every drop.
+        share: of the adder bits that one drop takes.
+        polish: steps of a design that is kept, with a rate that falls to nothing.
+        rung: designs are kept where the adder bits have fallen by this factor.
+        least: adder bits at which it ends.
+        rate: learning rate.
+        digits, read_bits, value_bits: digits and fraction bits to begin with.
+    """
+
+    first: int = 2000
+    between: int = 250
+    share: float = 0.04
+    polish: int = 600
+    rung: float = 0.75
+    least: float = 150.0
+    rate: float = 1e-2
+    digits: int = 3
+    read_bits: int = 6
+    value_bits: int = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What is to be learnt.
+
+    Attributes:
+        x: standardised words, (events, words).
+        y: (events, targets): a class index, or real targets.
+        weights: of events.
+        goal: a loss of ``population.steps``.
+        tops: powers of two that almost all words of an input stay below, (features,).
+        batch: events of a step.
+        seed: of weights and of the order of events.
+    """
+
+    x: Reals
+    y: Reals
+    weights: Reals
+    goal: int
+    tops: Reals
+    batch: int
+    seed: int
+
+
+def begun(stack: Stack, schedule: Schedule, seed: int) -> State:
+    """Random weights; half a step in every bias, for what is cut off."""
+    rng = np.random.default_rng(seed)
+    p = np.zeros(int(stack.biases(len(stack.inputs) - 1).stop), np.float32)
+    counts = np.ones(len(p), np.int8)
+    for layer in stack.layers:
+        at = stack.weights(layer)
+        limit = math.sqrt(6 / float(stack.inputs[layer]))
+        p[at] = rng.uniform(-limit, limit, at.stop - at.start)
+        counts[at] = schedule.digits
+        if layer < len(stack.inputs) - 1:
+            p[stack.biases(layer)] = 2.0 ** -(schedule.value_bits + 1)
+    reads = np.full(int(stack.reads[-1]), schedule.read_bits, np.float32)
+    return State(p, counts, reads, np.full(int(stack.rows[-1]), schedule.value_bits, np.float32))
+
+
+def descend(stack: Stack, task: Task, schedule: Schedule) -> Iterator[Lean]:
+    """Designs from the largest to the smallest.
+
+    Raises:
+        TrainingError: if the loss becomes infinite or NaN.
+    """
+    run = _Run(stack, task, schedule)
+    run.go(_falling(schedule.first, schedule.rate))
+    next_rung = run.adder_bits()
+    while True:
+        size = run.adder_bits()
+        if size <= next_rung:
+            yield run.polished()
+            next_rung = size * schedule.rung
+        if size <= schedule.least:
+            return
+        run.shrink()
+        rates = _falling(schedule.between, schedule.rate)
+        run.go(0.3 * schedule.rate + 0.7 * rates)
+
+
+def _falling(count: int, rate: float) -> NDArray[np.float64]:
+    """Rates that fall to zero by a cosine."""
+    return np.asarray(rate * 0.5 * (1 + np.cos(np.pi * np.arange(count) / count)))
+
+
+class _Run:
+    """A network in training."""
+
+    def __init__(self, stack: Stack, task: Task, schedule: Schedule) -> None:
+        self.stack, self.task, self.schedule = stack, task, schedule
+        self.state = begun(stack, schedule, task.seed)
+        self._order = np.random.default_rng([task.seed, 1])
+        self._queue = np.zeros(0, np.int64)
+        self._forget()
+        self._room = _room(stack, task.batch, len(self.state.p))
+
+    def _forget(self) -> None:
+        self._m, self._v = np.zeros_like(self.state.p), np.zeros_like(self.state.p)
+        self._begun = 0
+
+    def go(self, rates: NDArray[np.float64]) -> None:
+        """Train, and see how much the loss depends on everything."""
+        task, state = self.task, self.state
+        zeros = (np.zeros_like(state.reads), np.zeros_like(state.values))
+        self._noise, losses = steps.Noise(*zeros), np.zeros(len(rates))
+        self._steps = len(rates)
+        steps.train(
+            self.stack,
+            self._room,
+            task.goal,
+            task.x,
+            task.tops,
+            task.y,
+            task.weights,
+            self._batches(len(rates)),
+            rates,
+            state.p,
+            state.counts,
+            state.reads,
+            state.values,
+            self._m,
+            self._v,
+            self._begun,
+            self._noise,
+            losses,
+        )
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if len(bad):
+            msg = f"training diverged: the loss is {losses[bad[0]]} at step {self._begun + bad[0]}"
+            raise TrainingError(msg)
+        self._begun += len(rates)
+
+    def _batches(self, count: int) -> NDArray[np.int64]:
+        """Events without replacement until all were seen, then anew."""
+        size = self.task.batch
+        while len(self._queue) < count * size:
+            whole = len(self.task.x) // size * size
+            self._queue = np.concatenate(
+                [self._queue, self._order.permutation(len(self.task.x))[:whole]]
+            )
+        found, self._queue = self._queue[: count * size], self._queue[count * size :]
+        return found.reshape(count, size)
+
+    def _seen(self) -> model.Seen:
+        _, seen = model.scores(self.stack, self.state, self.task.tops, self.task.x[:MEASURED])
+        return seen
+
+    def adder_bits(self) -> float:
+        """Bits of all adders, were nothing shared; digits that say nothing are gone before."""
+        for layer in self.stack.layers:
+            at = self.stack.weights(layer)
+            kernels.tighten(self.state.p[at], self.state.counts[at])
+        found = model.bits(self.stack, self.state, self.task.tops, self._seen())
+        return model.adder_bits(self.stack, self.state, found)
+
+    def shrink(self) -> None:
+        """Drop a share of the adder bits."""
+        batch = float(self.task.batch)
+        per_step = batch / self._steps
+        curvature = Curvature(
+            batch * self._v.astype(np.float64) / (1 - SECOND_MOMENT**self._begun),
+            per_step * self._noise.reads.astype(np.float64),
+            per_step * self._noise.values.astype(np.float64),
+        )
+        seen, tops = self._seen(), self.task.tops
+        self.state = drop(self.stack, self.state, tops, seen, curvature, self.schedule.share)
+
+    def polished(self) -> Lean:
+        """A copy, trained until it rests; what goes on is as it was."""
+        kept = self.state.copy(), self._m, self._v, self._begun, self._noise, self._steps
+        self._forget()
+        self.go(_falling(self.schedule.polish, self.schedule.rate))
+        found = model.finished(self.stack, self.state, self.task.tops, self.task.x)
+        self.state, self._m, self._v, self._begun, self._noise, self._steps = kept
+        return found
+
+
+def _room(stack: Stack, batch: int, parameters: int) -> steps.Room:
+    stride = int(stack.copies.max()) * batch
+    widest = int(max(stack.inputs.max(), stack.outputs.max()))
+    rows, reads = int(stack.rows[-1]), int(stack.reads[-1])
+    sizes = (rows * stride, rows * stride, reads * stride, reads * stride, parameters)
+    ends = (widest * stride, widest * stride)
+    return steps.Room(*(np.zeros(n, np.float32) for n in (*sizes, *ends)), stride)
