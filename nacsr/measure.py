@@ -40,9 +40,7 @@ METRICS: Mapping[str, Metric] = {
     "brams": Metric("BRAM18", False, "18-kbit block RAMs"),
     "latency_cycles": Metric("cycles", False, "clock cycles from input to output"),
     "ii_cycles": Metric("cycles", False, "initiation interval: cycles between events"),
-    "bops": Metric(
-        "BOP", False, "bit operations (Eq. A.1-A.5 of NAC, arXiv:2501.05515), from the architecture"
-    ),
+    "bops": Metric("BOP", False, "bit operations (Eq. A.1-A.5 of NAC), from the architecture"),
     "mismatches": Metric("words", False, "output words that differ from the interpreter"),
 }
 

@@ -212,6 +212,86 @@ def pool_back(d: Reals, x: Reals, pooled: Reals, kind: int, out: Reals) -> None:
 
 
 @compiled
+def see(x: Reals, image: tuple[int, int], window: int, place: tuple[int, int], out: Reals) -> None:
+    """What a window sees: x (channels, pixels, events) -> out (channels * window**2, events)."""
+    row = 0
+    for c in range(x.shape[0]):
+        for dy in range(window):
+            for dx in range(window):
+                out[row] = x[c, (place[0] + dy) * image[1] + place[1] + dx]
+                row += 1
+
+
+@compiled
+def see_back(
+    d: Reals, image: tuple[int, int], window: int, place: tuple[int, int], out: Reals
+) -> None:
+    """Gradient of ``see``, added to ``out``."""
+    row = 0
+    for c in range(out.shape[0]):
+        for dy in range(window):
+            for dx in range(window):
+                at = out[c, (place[0] + dy) * image[1] + place[1] + dx]
+                for j in range(at.size):
+                    at[j] += d[row, j]
+                row += 1
+
+
+@compiled
+def convolve(
+    x: Reals, weight: Reals, image: tuple[int, int], window: int, seen: Reals, part: Reals, z: Reals
+) -> None:
+    """Sums of a convolution, a pixel of the result at a time, all of which is in the cache.
+
+    Args:
+        x: (channels, pixels, events).
+        weight: (outputs, channels * window**2).
+        image: rows and columns of x.
+        window: side of the kernel.
+        seen: scratch of (channels * window**2, events).
+        part: scratch of (outputs, events).
+        z: (outputs, pixels of the result, events).
+    """
+    across = image[1] - window + 1
+    for pixel in range(z.shape[1]):
+        see(x, image, window, (pixel // across, pixel % across), seen)
+        np.dot(weight, seen, part)
+        z[:, pixel] = part
+
+
+@compiled
+def convolve_back(
+    d: Reals, x: Reals, image: tuple[int, int], window: int, seen: Reals, part: Reals, g: Reals
+) -> None:
+    """Gradient ``g`` of the weight from that of the sums; the rest as of ``convolve``."""
+    across = image[1] - window + 1
+    g[:] = f32(0)
+    for pixel in range(d.shape[1]):
+        see(x, image, window, (pixel // across, pixel % across), seen)
+        part[:] = d[:, pixel]
+        g += np.dot(part, seen.T)
+
+
+@compiled
+def convolve_below(
+    d: Reals,
+    weight: Reals,
+    image: tuple[int, int],
+    window: int,
+    seen: Reals,
+    part: Reals,
+    out: Reals,
+) -> None:
+    """Gradient ``out`` (channels, pixels, events) of what a convolution reads."""
+    across = image[1] - window + 1
+    out[:] = f32(0)
+    for pixel in range(d.shape[1]):
+        part[:] = d[:, pixel]
+        np.dot(weight.T, part, seen)
+        see_back(seen, image, window, (pixel // across, pixel % across), out)
+
+
+@compiled
 def cross_entropy(z: Reals, y: Reals, weights: Reals, d: Reals) -> float:
     """Mean loss over events of classes y; ``d`` becomes its gradient."""
     classes, events = z.shape

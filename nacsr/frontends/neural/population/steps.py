@@ -21,13 +21,15 @@ CROSS_ENTROPY, LOGISTIC, SQUARES = range(3)
 
 
 class Program(NamedTuple):
-    """Networks as arrays: one entry a dense layer, those of a network beside each other.
+    """Networks as arrays: one entry a layer with weights, those of a network beside each other.
 
     Attributes:
         first: first layer of every network, and the end; shape (networks + 1,).
         parameters: first parameter of every network, and the end.
-        inputs, outputs: sizes of a layer.
-        copies: how often a layer stands beside itself: particles, or 1.
+        inputs, outputs: sizes of a layer; of a convolution, of one place of its window.
+        copies: how often a layer stands beside itself: particles, pixels of its result, or 1.
+        windows: side of a convolution's kernel, or 0.
+        images: rows and columns of what a convolution reads; shape (layers, 2).
         pools: what pools the particles before a layer, or 0.
         activations: of a layer.
         norms: 1 where BatchNorm follows.
@@ -41,6 +43,8 @@ class Program(NamedTuple):
     inputs: Ints
     outputs: Ints
     copies: Ints
+    windows: Ints
+    images: Ints
     pools: Ints
     activations: Ints
     norms: Ints
@@ -76,6 +80,7 @@ class Room(NamedTuple):
         pooled, read: of every input of a layer after a pool, before and after its quantiser.
         lines: mean, factor, shift and 1/sigma of every neuron.
         weights: on their grids.
+        seen, part: what a convolution's window sees, and what it gives.
         d, e: gradients of two layers.
     """
 
@@ -86,6 +91,8 @@ class Room(NamedTuple):
     read: Reals
     lines: Reals
     weights: Reals
+    seen: Reals
+    part: Reals
     d: Reals
     e: Reals
 
@@ -120,7 +127,8 @@ def forward(
 
     Args:
         p: its parameters.
-        x: its input on its grid, (features, copies * events): a particle's events side by side.
+        x: its input on its grid, (features, copies * events): the events of a particle or pixel
+            side by side.
         events: of the batch.
 
     Returns:
@@ -139,7 +147,10 @@ def forward(
         wq = room.weights[w_at : w_at + ni * no]
         snap(p[w_at : w_at + ni * no], grids.weights[layer], wq)
         z = stretch(room.sums, row, no, columns)
-        np.dot(wq.reshape(no, ni), a, z)
+        if program.windows[layer] > 1:
+            _convolved(program, layer, events, a, wq.reshape(no, ni), z, room)
+        else:
+            np.dot(wq.reshape(no, ni), a.reshape(ni, columns), z)
         a = stretch(room.values, row, no, columns)
         bias = w_at + ni * no
         if not program.norms[layer]:
@@ -147,6 +158,31 @@ def forward(
         free = stretch(room.free, row, no, columns)
         _activated(program, grids, layer, p, z, free, a, room)
     return a
+
+
+@compiled
+def _image(program: Program, layer: int) -> tuple[int, int]:
+    """Rows and columns of what a convolution reads."""
+    return program.images[layer, 0], program.images[layer, 1]
+
+
+@compiled
+def _scratch(program: Program, layer: int, events: int, room: Room) -> tuple[Reals, Reals]:
+    """What a convolution's window sees, and what it gives."""
+    seen = stretch(room.seen, 0, program.inputs[layer], events)
+    return seen, stretch(room.part, 0, program.outputs[layer], events)
+
+
+@compiled
+def _convolved(
+    program: Program, layer: int, events: int, a: Reals, weight: Reals, z: Reals, room: Room
+) -> None:
+    """The sums of a convolution."""
+    image, window = _image(program, layer), program.windows[layer]
+    seen, part = _scratch(program, layer, events, room)
+    x = a.reshape(-1, image[0] * image[1], events)
+    out = z.reshape(z.shape[0], program.copies[layer], events)
+    k.convolve(x, weight, image, window, seen, part, out)
 
 
 @compiled
@@ -245,16 +281,49 @@ def backward(
         elif program.pools[layer]:
             a = stretch(room.read, row, ni, events)
         else:
-            a = stretch(room.values, program.rows[layer - 1] * events, ni, columns)
-        np.dot(d, a.T, g[w_at:after].reshape(no, ni))
+            above = layer - 1
+            wide = program.copies[above] * events
+            a = stretch(room.values, program.rows[above] * events, program.outputs[above], wide)
+        weight, slope = room.weights[w_at:after].reshape(no, ni), g[w_at:after].reshape(no, ni)
+        if program.windows[layer] > 1:
+            _convolved_back(program, layer, events, d, a, slope, room)
+        else:
+            np.dot(d, a.reshape(ni, columns).T, slope)
         snap_back(g[w_at:after], p[w_at:after], grids.weights[layer])
         if not begins:
-            lower = stretch(e_flat, 0, ni, columns)
-            np.dot(room.weights[w_at:after].reshape(no, ni).T, d, lower)
+            if program.windows[layer] > 1:
+                _convolved_below(program, layer, events, d, weight, e_flat, room)
+            else:
+                np.dot(weight.T, d, stretch(e_flat, 0, ni, columns))
             d_flat, e_flat = e_flat, d_flat
             if program.pools[layer]:
                 _pooled_back(program, grids, layer, events, room, d_flat, e_flat)
                 d_flat, e_flat = e_flat, d_flat
+
+
+@compiled
+def _convolved_back(
+    program: Program, layer: int, events: int, d: Reals, a: Reals, slope: Reals, room: Room
+) -> None:
+    """Gradient ``slope`` of a convolution's weight."""
+    image, window = _image(program, layer), program.windows[layer]
+    seen, part = _scratch(program, layer, events, room)
+    x = a.reshape(-1, image[0] * image[1], events)
+    sums = d.reshape(d.shape[0], program.copies[layer], events)
+    k.convolve_back(sums, x, image, window, seen, part, slope)
+
+
+@compiled
+def _convolved_below(
+    program: Program, layer: int, events: int, d: Reals, weight: Reals, out: Reals, room: Room
+) -> None:
+    """From the gradient of a convolution's sums to that of what it reads."""
+    image, window = _image(program, layer), program.windows[layer]
+    seen, part = _scratch(program, layer, events, room)
+    channels, pixels = program.inputs[layer] // window**2, image[0] * image[1]
+    x = stretch(out, 0, channels, pixels * events).reshape(channels, pixels, events)
+    sums = d.reshape(d.shape[0], program.copies[layer], events)
+    k.convolve_below(sums, weight, image, window, seen, part, x)
 
 
 @compiled
@@ -275,7 +344,15 @@ def _pooled_back(
 
 
 @compiled
-def gather(x: Reals, order: Ints, out: Reals) -> None:
+def given(program: Program) -> tuple[int, bool]:
+    """Features of a particle or channels of a pixel; whether the words of a channel, and not
+    those of a particle, lie side by side."""
+    window = program.windows[program.first[0]]
+    return program.inputs[program.first[0]] // max(window, 1) ** 2, window > 0
+
+
+@compiled
+def gather(x: Reals, order: Ints, image: bool, out: Reals) -> None:
     """Events ``order`` of x (events, words) as columns: out (features, particles * events)."""
     features, words, events = out.shape[0], x.shape[1], order.size
     copies = words // features
@@ -283,7 +360,7 @@ def gather(x: Reals, order: Ints, out: Reals) -> None:
         event = x[order[j]]
         for c in range(copies):
             for f in range(features):
-                out[f, c * events + j] = event[c * features + f]
+                out[f, c * events + j] = event[f * copies + c if image else c * features + f]
 
 
 @compiled
@@ -317,7 +394,7 @@ def train(
 
     Args:
         goal: CROSS_ENTROPY, LOGISTIC or SQUARES.
-        x: (events, words); the features of a particle side by side.
+        x: (events, words); the features of a particle side by side, the pixels of a channel.
         y: (events, targets): a class index, or real targets.
         weights: of the events.
         order: events of every step, (steps, batch).
@@ -327,7 +404,7 @@ def train(
         losses: (networks, steps); a network whose loss is not finite is left alone from there.
     """
     steps, events = order.shape
-    features = program.inputs[program.first[0]]
+    features, image = given(program)
     batch = np.empty((features, x.shape[1] // features * events), np.float32)
     snapped = np.empty_like(batch)
     targets = np.empty(events * y.shape[1], np.float32)
@@ -335,7 +412,7 @@ def train(
     g = np.zeros(np.max(program.parameters[1:] - program.parameters[:-1]), np.float32)
     alive = np.ones(program.first.size - 1, np.bool_)
     for step in range(steps):
-        gather(x, order[step], batch)
+        gather(x, order[step], image, batch)
         for j in range(events):
             worth[j] = weights[order[step, j]]
             for c in range(y.shape[1]):
