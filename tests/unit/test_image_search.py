@@ -273,22 +273,20 @@ def test_of_a_packed_chunk_only_what_is_at_fault_fails(problem, monkeypatch, err
         assert outcome.found[i] == whole.found[i]
 
 
-@pytest.mark.parametrize("where", ["alone", "fold"])
-def test_of_image_networks_only_what_is_at_fault_fails(problem, monkeypatch, where):
+@pytest.mark.parametrize(("place", "name", "at"), [(trainer, "run", 1), (work, "fold", 0)])
+def test_of_image_networks_only_what_is_at_fault_fails(problem, monkeypatch, place, name, at):
     networks = [BLOB, LOOKING]
-    whole = trained(problem, networks)
-    place, name = {"alone": (trainer, "run"), "fold": (work, "fold")}[where]
-    exact = getattr(place, name)
+    whole, exact = trained(problem, networks), getattr(place, name)
 
     def fails(network, *rest):
-        if network.lowers:
+        if network == networks[at]:
             raise MemoryError
         return exact(network, *rest)
 
     monkeypatch.setattr(place, name, fails)
     outcome = trained(problem, networks)
-    assert outcome.found[0].candidate.reason == "training ended with MemoryError"
-    assert outcome.found[1] == whole.found[1]
+    assert outcome.found[at].candidate.reason == "training ended with MemoryError"
+    assert outcome.found[1 - at] == whole.found[1 - at]
 
 
 def test_a_network_that_fails_later_keeps_what_it_reached(problem, monkeypatch):

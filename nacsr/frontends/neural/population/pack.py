@@ -14,7 +14,7 @@ from nacsr.frontends.neural.model import Parameters, Place
 from nacsr.frontends.neural.plan import Plan
 from nacsr.frontends.neural.population import kernels
 from nacsr.frontends.neural.population.kernels import Reals
-from nacsr.frontends.neural.population.steps import Grids, Ints, Program, Room
+from nacsr.frontends.neural.population.program import Grids, Ints, Program, Room
 from nacsr.frontends.neural.space import Conv, Dense, Network, Pool
 
 if TYPE_CHECKING:

@@ -6,8 +6,6 @@ one flat vector of parameters. So a network trains to the same numbers whatever 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy import float32 as f32
 from numpy.typing import NDArray
@@ -15,86 +13,10 @@ from numpy.typing import NDArray
 from nacsr.frontends.neural.population import kernels as k
 from nacsr.frontends.neural.population.compiled import compiled
 from nacsr.frontends.neural.population.kernels import Reals
+from nacsr.frontends.neural.population.program import Grids, Ints, Program, Room
+from nacsr.frontends.neural.population.windows import convolve, convolve_back, convolve_below
 
-Ints = NDArray[np.int64]
 CROSS_ENTROPY, LOGISTIC, SQUARES = range(3)
-
-
-class Program(NamedTuple):
-    """Networks as arrays: one entry a layer with weights, those of a network beside each other.
-
-    Attributes:
-        first: first layer of every network, and the end; shape (networks + 1,).
-        parameters: first parameter of every network, and the end.
-        inputs, outputs: sizes of a layer; of a convolution, of one place of its window.
-        copies: how often a layer stands beside itself: particles, pixels of its result, or 1.
-        windows: side of a convolution's kernel, or 0.
-        images: rows and columns of what a convolution reads; shape (layers, 2).
-        pools: what pools the particles before a layer, or 0.
-        activations: of a layer.
-        norms: 1 where BatchNorm follows.
-        weights: where the layer's weight (outputs, inputs) begins in its network's parameters;
-            gains, if it is normalised, and biases follow it.
-        rows: where its rows begin among those of its network.
-    """
-
-    first: Ints
-    parameters: Ints
-    inputs: Ints
-    outputs: Ints
-    copies: Ints
-    windows: Ints
-    images: Ints
-    pools: Ints
-    activations: Ints
-    norms: Ints
-    weights: Ints
-    rows: Ints
-
-
-class Grids(NamedTuple):
-    """Quantisers: a row (scale, low, high) of raw integers each; a scale of 0 where there is none.
-
-    Attributes:
-        given: of the input of every network.
-        weights, biases: of a layer's parameters.
-        before: of the sums before an activation that becomes a table.
-        after: of activations.
-        pooled: of what a pool gives, before a layer.
-    """
-
-    given: Reals
-    weights: Reals
-    biases: Reals
-    before: Reals
-    after: Reals
-    pooled: Reals
-
-
-class Room(NamedTuple):
-    """Scratch for one network and batch.
-
-    Attributes:
-        sums, values: of every neuron, before BatchNorm or bias, and after the activation.
-        free: as ``values``, before the last quantiser, where an activation becomes a table.
-        pooled, read: of every input of a layer after a pool, before and after its quantiser.
-        lines: mean, factor, shift and 1/sigma of every neuron.
-        weights: on their grids.
-        seen, part: what a convolution's window sees, and what it gives.
-        d, e: gradients of two layers.
-    """
-
-    sums: Reals
-    values: Reals
-    free: Reals
-    pooled: Reals
-    read: Reals
-    lines: Reals
-    weights: Reals
-    seen: Reals
-    part: Reals
-    d: Reals
-    e: Reals
 
 
 @compiled
@@ -148,7 +70,7 @@ def forward(
         snap(p[w_at : w_at + ni * no], grids.weights[layer], wq)
         z = stretch(room.sums, row, no, columns)
         if program.windows[layer] > 1:
-            _convolved(program, layer, events, a, wq.reshape(no, ni), z, room)
+            convolve(program, layer, events, a, wq.reshape(no, ni), z, room)
         else:
             np.dot(wq.reshape(no, ni), a.reshape(ni, columns), z)
         a = stretch(room.values, row, no, columns)
@@ -158,31 +80,6 @@ def forward(
         free = stretch(room.free, row, no, columns)
         _activated(program, grids, layer, p, z, free, a, room)
     return a
-
-
-@compiled
-def _image(program: Program, layer: int) -> tuple[int, int]:
-    """Rows and columns of what a convolution reads."""
-    return program.images[layer, 0], program.images[layer, 1]
-
-
-@compiled
-def _scratch(program: Program, layer: int, events: int, room: Room) -> tuple[Reals, Reals]:
-    """What a convolution's window sees, and what it gives."""
-    seen = stretch(room.seen, 0, program.inputs[layer], events)
-    return seen, stretch(room.part, 0, program.outputs[layer], events)
-
-
-@compiled
-def _convolved(
-    program: Program, layer: int, events: int, a: Reals, weight: Reals, z: Reals, room: Room
-) -> None:
-    """The sums of a convolution."""
-    image, window = _image(program, layer), program.windows[layer]
-    seen, part = _scratch(program, layer, events, room)
-    x = a.reshape(-1, image[0] * image[1], events)
-    out = z.reshape(z.shape[0], program.copies[layer], events)
-    k.convolve(x, weight, image, window, seen, part, out)
 
 
 @compiled
@@ -286,44 +183,19 @@ def backward(
             a = stretch(room.values, program.rows[above] * events, program.outputs[above], wide)
         weight, slope = room.weights[w_at:after].reshape(no, ni), g[w_at:after].reshape(no, ni)
         if program.windows[layer] > 1:
-            _convolved_back(program, layer, events, d, a, slope, room)
+            convolve_back(program, layer, events, d, a, slope, room)
         else:
             np.dot(d, a.reshape(ni, columns).T, slope)
         snap_back(g[w_at:after], p[w_at:after], grids.weights[layer])
         if not begins:
             if program.windows[layer] > 1:
-                _convolved_below(program, layer, events, d, weight, e_flat, room)
+                convolve_below(program, layer, events, d, weight, e_flat, room)
             else:
                 np.dot(weight.T, d, stretch(e_flat, 0, ni, columns))
             d_flat, e_flat = e_flat, d_flat
             if program.pools[layer]:
                 _pooled_back(program, grids, layer, events, room, d_flat, e_flat)
                 d_flat, e_flat = e_flat, d_flat
-
-
-@compiled
-def _convolved_back(
-    program: Program, layer: int, events: int, d: Reals, a: Reals, slope: Reals, room: Room
-) -> None:
-    """Gradient ``slope`` of a convolution's weight."""
-    image, window = _image(program, layer), program.windows[layer]
-    seen, part = _scratch(program, layer, events, room)
-    x = a.reshape(-1, image[0] * image[1], events)
-    sums = d.reshape(d.shape[0], program.copies[layer], events)
-    k.convolve_back(sums, x, image, window, seen, part, slope)
-
-
-@compiled
-def _convolved_below(
-    program: Program, layer: int, events: int, d: Reals, weight: Reals, out: Reals, room: Room
-) -> None:
-    """From the gradient of a convolution's sums to that of what it reads."""
-    image, window = _image(program, layer), program.windows[layer]
-    seen, part = _scratch(program, layer, events, room)
-    channels, pixels = program.inputs[layer] // window**2, image[0] * image[1]
-    x = stretch(out, 0, channels, pixels * events).reshape(channels, pixels, events)
-    sums = d.reshape(d.shape[0], program.copies[layer], events)
-    k.convolve_below(sums, weight, image, window, seen, part, x)
 
 
 @compiled

@@ -162,7 +162,7 @@ def _error(loss: float, step: int, steps: int) -> TrainingError:
 def alone(
     network: Network, params: Parameters, lesson: Lesson, plan: Plan | None = None
 ) -> Learnt | TrainingError:
-    """Train one network in torch: the reference, and the way of image networks."""
+    """Train one network in torch: the reference, and the way of networks with attention."""
     learnt = [tuple(t.clone().requires_grad_() for t in mine) for mine in params]
     snap = free if plan is None else snapper(plan)
     try:
