@@ -22,6 +22,8 @@ from nacsr.frontends.neural.goal import Rows
 from nacsr.frontends.neural.model import initial
 from nacsr.frontends.neural.population.trainer import Lesson, alone, fit
 from nacsr.frontends.neural.space import Dense, Network, Pool
+from nacsr.frontends.neural.space.genes import decode, genes
+from nacsr.spec import ImageSpec
 
 EVENTS, CLASSES = 50_000, 5
 WIDTHS = (8, 16, 32, 64)
@@ -38,6 +40,15 @@ def deep_set(rng: np.random.Generator) -> Network:
     phi, rho = ([_dense(rng) for _ in range(rng.integers(1, 3))] for _ in range(2))
     pool = Pool(str(rng.choice(["mean", "max"])))
     return Network((8, 3), (*phi, pool, *rho, Dense(CLASSES, bits=None)))
+
+
+def image(rng: np.random.Generator) -> Network:
+    """A random network of convolutions for images of 11 by 11 pixels, without attention."""
+    spec = ImageSpec()
+    values = {
+        name: gene.options[rng.integers(len(gene.options))] for name, gene in genes(spec).items()
+    }
+    return decode(spec, values, (1, 11, 11), CLASSES)
 
 
 def _dense(rng: np.random.Generator) -> Dense:
@@ -88,11 +99,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    for name, draw in (("MLP", mlp), ("deep sets", deep_set)):
+    for name, draw, part in (("MLP", mlp, 1), ("deep sets", deep_set, 1), ("images", image, 5)):
         rng = np.random.default_rng(1)
         networks = [draw(rng) for _ in range(asked.networks)]
         for batch, steps in ((128, 200), (1024, 40), (4096, 10)):
-            compare(name, networks, batch, steps, asked.repeats)
+            compare(name, networks, batch, steps // part, asked.repeats)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from nacsr.frontends.neural.goal import Rows
 from nacsr.frontends.neural.plan import TrainingError, make_plan, snapper
 from nacsr.frontends.neural.population import pack, steps
 from nacsr.frontends.neural.population.trainer import Lesson, alone, fit
-from nacsr.frontends.neural.space import Conv, Dense, Flatten, Network, Pool
+from nacsr.frontends.neural.space import Attention, Conv, Dense, Flatten, Network, Pool
 from nacsr.frontends.stem import scores
 
 WORD, WORDS = Fixed(12, 4), 24
@@ -49,7 +49,21 @@ SETS = {
     for kind in ("mean", "max", "sum")
 }
 SIX = {"six": Network((6, 4), (Dense(9, False, "relu"), Pool("mean"), last()))}
-EVERY = MLPS | SETS | SIX
+IMAGES = {
+    "convolutions": Network(
+        (1, 4, 6),
+        (
+            Conv(3, 3, True, "relu", 5, 7),
+            Conv(2, 1, False, "leaky_relu", 5, 7),
+            Conv(4, 2, True, "tanh", 5, 7),
+            Flatten(),
+            Dense(6, True, "relu"),
+            last(),
+        ),
+    ),
+    "channels": Network((2, 3, 4), (Conv(3, 1, False, "relu"), Conv(2, 3), Flatten(), last())),
+}
+EVERY = MLPS | SETS | SIX | IMAGES
 
 
 def words(events=600, seed=0):
@@ -92,8 +106,9 @@ def packed_gradient(network, params, shown, plan=None):
     grids = pack.no_grids(made) if plan is None else pack.grids([network], [plan], made)
     flat, order, r = pack.flat(network, params), shown.order[0], shown.rows
     room, events = pack.room(made, len(order)), len(order)
-    batch = np.empty((made.inputs[0], WORDS // made.inputs[0] * events), np.float32)
-    steps.gather(r.x.numpy(), order, batch)
+    features, image = steps.given(made)
+    batch = np.empty((features, WORDS // features * events), np.float32)
+    steps.gather(r.x.numpy(), order, image, batch)
     x = np.empty_like(batch)
     steps.snap(batch.ravel(), grids.given[0], x.ravel())
     found = steps.forward(made, grids, 0, flat, x, events, room)
@@ -203,8 +218,10 @@ def test_a_network_that_diverges_is_told_and_others_go_on():
     assert pack.flat(networks[1], beside).tolist() == pack.flat(networks[1], whole).tolist()
 
 
-def test_an_image_network_trains_in_torch():
-    network = Network((1, 4, 6), (Conv(3, 3, True, "relu"), Flatten(), last()))
+def test_attention_trains_in_torch():
+    layers = (Conv(3, 3, True, "relu"), Attention(2), Flatten(), last())
+    network = Network((1, 4, 6), layers)
+    assert not pack.packs(network)
     shown = lesson(rows(), 60)
     (learnt,) = fit([network], [begin(network)], shown)
     start = torch_gradient(network, begin(network), shown)[0]

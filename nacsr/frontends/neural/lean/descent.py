@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.neural.lean import kernels, model, steps
-from nacsr.frontends.neural.lean.model import Lean
 from nacsr.frontends.neural.lean.prune import Curvature, drop
 from nacsr.frontends.neural.lean.state import Reals, Stack, State
 from nacsr.frontends.neural.plan import TrainingError
@@ -19,6 +18,10 @@ MEASURED = 16_384
 """Training events that the bits of values are taken from while it shrinks."""
 SECOND_MOMENT = 0.999
 """How Adam forgets squared gradients, see ``population.kernels.adam``."""
+
+
+ENDLESS = 12
+"""Integer bits of values before anything is known of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,9 @@ class Schedule:
     rung: float = 0.75
     least: float = 150.0
     rate: float = 1e-2
-    digits: int = 3
-    read_bits: int = 6
-    value_bits: int = 5
+    digits: int = 2
+    read_bits: int = 5
+    value_bits: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +60,7 @@ class Task:
         y: (events, targets): a class index, or real targets.
         weights: of events.
         goal: a loss of ``population.steps``.
-        tops: powers of two that almost all words of an input stay below, (features,).
+        tops: integer bits that almost all words of an input fit into, (features,).
         batch: events of a step.
         seed: of weights and of the order of events.
     """
@@ -71,9 +74,9 @@ class Task:
     seed: int
 
 
-def begun(stack: Stack, schedule: Schedule, seed: int) -> State:
-    """Random weights; half a step in every bias, for what is cut off."""
-    rng = np.random.default_rng(seed)
+def begun(stack: Stack, schedule: Schedule, task: Task) -> State:
+    """Random weights; half a step in every bias, for what is cut off; no end to values."""
+    rng = np.random.default_rng(task.seed)
     p = np.zeros(int(stack.biases(len(stack.inputs) - 1).stop), np.float32)
     counts = np.ones(len(p), np.int8)
     for layer in stack.layers:
@@ -84,10 +87,13 @@ def begun(stack: Stack, schedule: Schedule, seed: int) -> State:
         if layer < len(stack.inputs) - 1:
             p[stack.biases(layer)] = 2.0 ** -(schedule.value_bits + 1)
     reads = np.full(int(stack.reads[-1]), schedule.read_bits, np.float32)
-    return State(p, counts, reads, np.full(int(stack.rows[-1]), schedule.value_bits, np.float32))
+    values = np.full(int(stack.rows[-1]), schedule.value_bits, np.float32)
+    read_tops, value_tops = np.full_like(reads, ENDLESS), np.full_like(values, ENDLESS)
+    read_tops[stack.read(0)] = task.tops
+    return State(p, counts, reads, values, read_tops, value_tops)
 
 
-def descend(stack: Stack, task: Task, schedule: Schedule) -> Iterator[Lean]:
+def descend(stack: Stack, task: Task, schedule: Schedule) -> Iterator[State]:
     """Designs from the largest to the smallest.
 
     Raises:
@@ -95,7 +101,7 @@ def descend(stack: Stack, task: Task, schedule: Schedule) -> Iterator[Lean]:
     """
     run = _Run(stack, task, schedule)
     run.go(_falling(schedule.first, schedule.rate))
-    next_rung = run.adder_bits()
+    next_rung = math.inf
     while True:
         size = run.adder_bits()
         if size <= next_rung:
@@ -118,7 +124,7 @@ class _Run:
 
     def __init__(self, stack: Stack, task: Task, schedule: Schedule) -> None:
         self.stack, self.task, self.schedule = stack, task, schedule
-        self.state = begun(stack, schedule, task.seed)
+        self.state = begun(stack, schedule, task)
         self._order = np.random.default_rng([task.seed, 1])
         self._queue = np.zeros(0, np.int64)
         self._forget()
@@ -139,7 +145,6 @@ class _Run:
             self._room,
             task.goal,
             task.x,
-            task.tops,
             task.y,
             task.weights,
             self._batches(len(rates)),
@@ -148,6 +153,8 @@ class _Run:
             state.counts,
             state.reads,
             state.values,
+            state.read_tops,
+            state.value_tops,
             self._m,
             self._v,
             self._begun,
@@ -171,17 +178,15 @@ class _Run:
         found, self._queue = self._queue[: count * size], self._queue[count * size :]
         return found.reshape(count, size)
 
-    def _seen(self) -> model.Seen:
-        _, seen = model.scores(self.stack, self.state, self.task.tops, self.task.x[:MEASURED])
-        return seen
-
     def adder_bits(self) -> float:
-        """Bits of all adders, were nothing shared; digits that say nothing are gone before."""
-        for layer in self.stack.layers:
-            at = self.stack.weights(layer)
-            kernels.tighten(self.state.p[at], self.state.counts[at])
-        found = model.bits(self.stack, self.state, self.task.tops, self._seen())
-        return model.adder_bits(self.stack, self.state, found)
+        """Bits of all adders, were nothing shared; what says nothing is gone before."""
+        stack, state = self.stack, self.state
+        for layer in stack.layers:
+            at = stack.weights(layer)
+            kernels.tighten(state.p[at], state.counts[at])
+        _, self._seen = model.scores(stack, state, self.task.x[:MEASURED])
+        model.settle(stack, state, self._seen)
+        return model.adder_bits(stack, state)
 
     def shrink(self) -> None:
         """Drop a share of the adder bits."""
@@ -192,15 +197,15 @@ class _Run:
             per_step * self._noise.reads.astype(np.float64),
             per_step * self._noise.values.astype(np.float64),
         )
-        seen, tops = self._seen(), self.task.tops
-        self.state = drop(self.stack, self.state, tops, seen, curvature, self.schedule.share)
+        share = self.schedule.share
+        self.state = drop(self.stack, self.state, self._seen, curvature, share)
 
-    def polished(self) -> Lean:
+    def polished(self) -> State:
         """A copy, trained until it rests; what goes on is as it was."""
         kept = self.state.copy(), self._m, self._v, self._begun, self._noise, self._steps
         self._forget()
         self.go(_falling(self.schedule.polish, self.schedule.rate))
-        found = model.finished(self.stack, self.state, self.task.tops, self.task.x)
+        found = self.state
         self.state, self._m, self._v, self._begun, self._noise, self._steps = kept
         return found
 

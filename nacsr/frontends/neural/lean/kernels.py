@@ -47,33 +47,43 @@ def snap_weights(w: Reals, counts: Bytes, q: Reals) -> None:
 
 @compiled
 def snap_rows(x: Reals, fractions: Reals, tops: Reals, half: f32, out: Reals) -> None:
-    """Rows cut off below their fraction bits, after ``half`` a step was added, below ``tops``."""
+    """Rows cut off below their fraction bits, after ``half`` a step was added, and saturated.
+
+    Args:
+        x: values.
+        fractions: fraction bits of every row.
+        tops: integer bits of every row.
+        half: of a step.
+        out: becomes the values, -2**top <= v < 2**top.
+    """
     for r in range(x.shape[0]):
         scale = f32(2.0) ** fractions[r]
-        step = f32(1) / scale
-        last = tops[r] - step
+        step, top = f32(1) / scale, f32(2.0) ** tops[r]
         for j in range(x.shape[1]):
-            out[r, j] = min(f32(math.floor(x[r, j] * scale + half)) * step, last)
+            cut = f32(math.floor(x[r, j] * scale + half)) * step
+            out[r, j] = max(min(cut, top - step), -top)
 
 
 @compiled
-def relu_rows(z: Reals, bias: Reals, fractions: Reals, out: Reals) -> None:
-    """Biases added to rows, in place; and what is positive of that, cut off."""
+def relu_rows(z: Reals, bias: Reals, fractions: Reals, tops: Reals, out: Reals) -> None:
+    """Biases added to rows, in place; and what is positive of that, cut off and saturated."""
     for r in range(z.shape[0]):
         scale = f32(2.0) ** fractions[r]
         step, b = f32(1) / scale, bias[r]
+        last = f32(2.0) ** tops[r] - step
         for j in range(z.shape[1]):
             t = z[r, j] + b
             z[r, j] = t
-            out[r, j] = f32(math.floor(max(t, f32(0)) * scale)) * step
+            out[r, j] = min(f32(math.floor(max(t, f32(0)) * scale)) * step, last)
 
 
 @compiled
-def relu_back(d: Reals, z: Reals) -> None:
+def relu_back(d: Reals, z: Reals, tops: Reals) -> None:
     """Gradient of ``relu_rows``, straight through the grid, in place."""
     for r in range(d.shape[0]):
+        top = f32(2.0) ** tops[r]
         for j in range(d.shape[1]):
-            d[r, j] = d[r, j] if z[r, j] > 0 else f32(0)
+            d[r, j] = d[r, j] if (z[r, j] > 0) and (z[r, j] < top) else f32(0)
 
 
 @reordered

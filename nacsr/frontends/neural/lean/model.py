@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,33 +19,22 @@ SCORE_BITS = 6
 """Fraction bits of the last layer's biases, in standard units."""
 CHUNK = 8192
 """Events evaluated at a time, so that the values of all neurons stay small."""
-UNBOUNDED = np.float32(np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lean:
-    """A network that can be lowered.
+class Seen:
+    """Of what layers read where they cut it, and of neurons' values.
 
     Attributes:
-        stack, state: layers and parameters.
-        tops: what its inputs stay below, powers of two, (features,).
-        reads: integer bits of what layers read where they cut it off, but of the inputs.
-        values: integer bits of neurons; both of everything that was seen in training.
+        reads, values: the largest magnitude.
+        read_excess, value_excess: the mean square of what would be lost, were the values
+            saturated at half of what they are.
     """
-
-    stack: Stack
-    state: State
-    tops: Reals
-    reads: NDArray[np.int64]
-    values: NDArray[np.int64]
-
-
-@dataclass(slots=True, eq=False)
-class Seen:
-    """Largest values of what layers read, and of neurons."""
 
     reads: Array
     values: Array
+    read_excess: Array
+    value_excess: Array
 
 
 def weights(stack: Stack, state: State, layer: int) -> Array:
@@ -58,64 +46,63 @@ def weights(stack: Stack, state: State, layer: int) -> Array:
     return found.astype(np.float64).reshape(shape)
 
 
+def bias_grid(stack: Stack, state: State, layer: int) -> NDArray[np.int64]:
+    """Fraction bits of a layer's biases."""
+    if layer == len(stack.inputs) - 1:
+        return np.full(int(stack.outputs[layer]), SCORE_BITS)
+    return state.values[stack.neurons(layer)].astype(np.int64) + BIAS_BITS
+
+
 def biases(stack: Stack, state: State, layer: int) -> Array:
     """Biases on their grids, zero where there is none."""
-    at = stack.biases(layer)
-    last = layer == len(stack.inputs) - 1
-    grid = SCORE_BITS if last else state.values[stack.neurons(layer)].astype(int) + BIAS_BITS
+    at, grid = stack.biases(layer), bias_grid(stack, state, layer)
     exact = state.p[at].astype(np.float64) * (state.counts[at] > 0)
-    return np.ldexp(np.rint(np.ldexp(exact, grid)), np.negative(grid))
+    return np.ldexp(np.rint(np.ldexp(exact, grid)), -grid)
 
 
-def scores(
-    stack: Stack, state: State, tops: Reals, x: Reals, lean: Lean | None = None
-) -> tuple[Array, Seen]:
-    """Scores (events, outputs), and the largest values on the way.
-
-    Args:
-        stack, state, tops: of the network.
-        x: standardised words, (events, words).
-        lean: clamps values to its integer bits; without it they are as large as they come.
-    """
-    seen = Seen(np.zeros(int(stack.reads[-1])), np.zeros(int(stack.rows[-1])))
-    parts = [
-        _scores(stack, state, tops, x[at : at + CHUNK], lean, seen)
-        for at in range(0, len(x), CHUNK)
-    ]
+def scores(stack: Stack, state: State, x: Reals) -> tuple[Array, Seen]:
+    """Scores (events, outputs) of standardised words (events, words), and what was on the way."""
+    reads, rows = int(stack.reads[-1]), int(stack.rows[-1])
+    seen = Seen(np.zeros(reads), np.zeros(rows), np.zeros(reads), np.zeros(rows))
+    parts = [_scores(stack, state, x[at : at + CHUNK], seen) for at in range(0, len(x), CHUNK)]
+    for excess in (seen.read_excess, seen.value_excess):
+        excess /= len(x)
     return np.concatenate(parts), seen
 
 
-def _scores(
-    stack: Stack, state: State, tops: Reals, x: Reals, lean: Lean | None, seen: Seen
-) -> Array:
+def _scores(stack: Stack, state: State, x: Reals, seen: Seen) -> Array:
     a = x.astype(np.float64).reshape(len(x), int(stack.copies[0]), -1)  # events, copies, features
     for layer in stack.layers:
+        read = stack.read(layer)
         if stack.pools[layer]:
             a = pooled(a, int(stack.pools[layer]))
-        read = stack.read(layer)
-        if layer == 0:
-            high = tops.astype(np.float64)
-            a = _cut(np.maximum(a, -high), state.reads[read], high, 0.5)
-        elif stack.cuts[layer]:
-            high = np.ldexp(1.0, lean.reads[read]) if lean else np.full(a.shape[-1], np.inf)
-            a = _cut(a, state.reads[read], high, 0.0)
-        seen.reads[read] = np.maximum(seen.reads[read], a.max((0, 1)))
+        if stack.cuts[layer]:
+            half = 0.0 if layer else 0.5
+            a = _cut(a, state.reads[read], state.read_tops[read], half)
+            _note(a, state.read_tops[read], seen.reads[read], seen.read_excess[read])
         a = a @ weights(stack, state, layer).T + biases(stack, state, layer)
         if layer == len(stack.inputs) - 1:
-            return a[:, 0]
+            break
         mine = stack.neurons(layer)
-        high = np.ldexp(1.0, lean.values[mine]) if lean else np.full(a.shape[-1], np.inf)
-        a = _cut(np.maximum(a, 0), state.values[mine], high, 0.0)
-        seen.values[mine] = np.maximum(seen.values[mine], a.max((0, 1)))
-    raise AssertionError
+        a = _cut(np.maximum(a, 0), state.values[mine], state.value_tops[mine], 0.0)
+        _note(a, state.value_tops[mine], seen.values[mine], seen.value_excess[mine])
+    found: Array = a[:, 0]
+    return found
+
+
+def _note(a: Array, tops: Reals, largest: Array, excess: Array) -> None:
+    size = np.abs(a)
+    largest[:] = np.maximum(largest, size.max((0, 1)))
+    beyond = np.maximum(size - np.ldexp(0.5, tops.astype(int)), 0)
+    excess += np.square(beyond).sum(0).mean(0)
 
 
 def pooled(a: Array, kind: int) -> Array:
     """Particles into one; a mean divides by a power of two, at least their number."""
     if kind == POOLS["max"]:
-        return a.max(1, keepdims=True)
-    total: Array = a.sum(1, keepdims=True)
-    return total * 2.0**-mean_shift(a.shape[1]) if kind == POOLS["mean"] else total
+        return np.asarray(a.max(1, keepdims=True))
+    total = np.asarray(a.sum(1, keepdims=True))
+    return total * 2.0 ** -mean_shift(a.shape[1]) if kind == POOLS["mean"] else total
 
 
 def mean_shift(particles: int) -> int:
@@ -123,40 +110,34 @@ def mean_shift(particles: int) -> int:
     return math.ceil(math.log2(particles))
 
 
-def _cut(a: Array, fractions: Reals, high: Array, half: float) -> Array:
-    bits = fractions.astype(int)
+def _cut(a: Array, fractions: Reals, tops: Reals, half: float) -> Array:
+    bits, top = fractions.astype(int), np.ldexp(1.0, tops.astype(int))
     cut = np.ldexp(np.floor(np.ldexp(a, bits) + half), -bits)
-    return np.minimum(cut, high - np.ldexp(1.0, -bits))
+    return np.clip(cut, -top, top - np.ldexp(1.0, -bits))
 
 
-def finished(stack: Stack, state: State, tops: Reals, x: Reals) -> Lean:
-    """The network with integer bits for everything that ``x`` makes of it."""
-    _, seen = scores(stack, state, tops, x)
-    whole = [np.ceil(np.log2(np.maximum(v, 2.0**-12) * (1 + 1e-9))) for v in (seen.reads, seen.values)]
-    return Lean(stack, state, tops, whole[0].astype(np.int64), whole[1].astype(np.int64))
+def settle(stack: Stack, state: State, seen: Seen) -> None:
+    """Integer bits that hold what was seen, no more, in place; those of inputs stay."""
+    for tops, largest in ((state.read_tops, seen.reads), (state.value_tops, seen.values)):
+        needed = np.floor(np.log2(np.maximum(largest, 2.0**-12))) + 1
+        tops[:] = np.minimum(tops, needed)
 
 
 # --- what it costs ------------------------------------------------------------------------
 
 
-def bits(stack: Stack, state: State, tops: Reals, seen: Seen) -> list[Array]:
+def bits(stack: Stack, state: State) -> list[Array]:
     """Bits of everything that each layer reads."""
     found = []
     for layer in stack.layers:
-        if layer == 0:
-            found.append(np.log2(2 * tops) + state.reads[stack.read(0)])
-        elif stack.cuts[layer]:
+        if stack.cuts[layer]:
             read = stack.read(layer)
-            found.append(_bits(seen.reads[read], state.reads[read]))
+            width = state.reads[read] + state.read_tops[read] + (layer == 0)  # and a sign
         else:
             mine = stack.neurons(layer - 1)
-            found.append(_bits(seen.values[mine], state.values[mine]))
+            width = state.values[mine] + state.value_tops[mine]
+        found.append(np.maximum(width.astype(np.float64), 0))
     return found
-
-
-def _bits(largest: Array, fractions: Reals) -> Array:
-    steps = np.ldexp(largest, fractions.astype(int))
-    return np.where(steps >= 1, np.floor(np.log2(np.maximum(steps, 1))) + 1, 0)
 
 
 def counts(stack: Stack, state: State, layer: int) -> NDArray[np.int64]:
@@ -165,26 +146,21 @@ def counts(stack: Stack, state: State, layer: int) -> NDArray[np.int64]:
     return state.counts[stack.weights(layer)].reshape(shape).astype(np.int64)
 
 
-def sum_bits(stack: Stack, layer: int, read_bits: list[Array]) -> Array:
+def sum_bits(stack: Stack, state: State, layer: int) -> Array:
     """About the bits of the sum that a bias is added to."""
-    last = layer == len(stack.inputs) - 1
-    above = np.full(int(stack.outputs[layer]), float(SCORE_BITS)) if last else _above(stack, layer, read_bits)
-    return above + 2
+    if layer == len(stack.inputs) - 1:
+        return np.full(int(stack.outputs[layer]), float(SCORE_BITS) + 2)
+    mine = stack.neurons(layer)
+    width = state.values[mine] + state.value_tops[mine]
+    return np.maximum(width.astype(np.float64), 1) + 2
 
 
-def _above(stack: Stack, layer: int, read_bits: list[Array]) -> Array:
-    return np.maximum(read_bits[layer + 1], 1)
-
-
-def adder_bits(stack: Stack, state: State, read_bits: list[Array]) -> float:
+def adder_bits(stack: Stack, state: State) -> float:
     """Bits of all adders, were nothing shared: every digit adds one value, every bias a sum."""
-    return sum(sum(_layer_bits(stack, state, layer, read_bits)) for layer in stack.layers)
-
-
-def _layer_bits(
-    stack: Stack, state: State, layer: int, read_bits: list[Array]
-) -> Iterator[float]:
-    mine, copies = counts(stack, state, layer), float(stack.copies[layer])
-    yield copies * float((mine * read_bits[layer]).sum())
-    live = mine.any(1) & (state.counts[stack.biases(layer)] > 0)
-    yield copies * float(sum_bits(stack, layer, read_bits)[live].sum())
+    total, read_bits = 0.0, bits(stack, state)
+    for layer in stack.layers:
+        mine = counts(stack, state, layer)
+        live = mine.any(1) & (state.counts[stack.biases(layer)] > 0)
+        own = float((mine * read_bits[layer]).sum() + sum_bits(stack, state, layer)[live].sum())
+        total += float(stack.copies[layer]) * own
+    return total

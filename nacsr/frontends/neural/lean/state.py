@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -78,16 +78,20 @@ class State:
         counts: most digits of every weight; of a bias 1, or 0 where it is none.
         reads: fraction bits of what the layers read, where it is cut there.
         values: fraction bits of every neuron but those of the last layer.
+        read_tops, value_tops: integer bits of the same: values saturate at two to the power of
+            them (inputs below at minus that, too).
     """
 
     p: Reals
     counts: Bytes
     reads: Reals
     values: Reals
+    read_tops: Reals
+    value_tops: Reals
 
     def copy(self) -> State:
         """Another with the same numbers."""
-        return State(self.p.copy(), self.counts.copy(), self.reads.copy(), self.values.copy())
+        return State(*(getattr(self, f.name).copy() for f in fields(self)))
 
 
 def stack_of(network: Network) -> Stack:

@@ -80,8 +80,9 @@ def forward(
     counts: Bytes,
     read_bits: Reals,
     value_bits: Reals,
+    read_tops: Reals,
+    value_tops: Reals,
     x: Reals,
-    tops: Reals,
     events: int,
     room: Room,
 ) -> Reals:
@@ -89,9 +90,8 @@ def forward(
 
     Args:
         stack: the network.
-        p, counts, read_bits, value_bits: its ``State``.
+        p, counts, read_bits, value_bits, read_tops, value_tops: its ``State``.
         x: inputs, (features, copies * events): a particle's events side by side.
-        tops: what the inputs stay below.
         events: of the batch.
         room: scratch.
     """
@@ -104,11 +104,9 @@ def forward(
             k.pool(_particles(stack, layer, events, room), stack.pools[layer], source)
         a = _read(stack, layer, x, events, room)
         if stack.cuts[layer]:
-            fractions = read_bits[stack.reads[layer] : stack.reads[layer] + ni]
-            if layer == 0:
-                lean.snap_rows(source, fractions, tops, HALF, a)
-            else:
-                lean.snap_rows(source, fractions, np.full(ni, f32(np.inf), np.float32), NONE, a)
+            begin, end = stack.reads[layer], stack.reads[layer + 1]
+            half = NONE if layer else HALF
+            lean.snap_rows(source, read_bits[begin:end], read_tops[begin:end], half, a)
         n = ni * no
         q = room.weights[at : at + n]
         lean.snap_weights(p[at : at + n], counts[at : at + n], q)
@@ -123,13 +121,21 @@ def forward(
                     z[r, j] += bias[r]
         else:
             out = stretch(room.values, stack.rows[layer] * room.stride, no, columns)
-            lean.relu_rows(z, bias, value_bits[stack.rows[layer] : stack.rows[layer + 1]], out)
+            begin, end = stack.rows[layer], stack.rows[layer + 1]
+            lean.relu_rows(z, bias, value_bits[begin:end], value_tops[begin:end], out)
     return z
 
 
 @compiled
 def backward(
-    stack: Stack, counts: Bytes, x: Reals, events: int, room: Room, noise: Noise, g: Reals
+    stack: Stack,
+    counts: Bytes,
+    value_tops: Reals,
+    x: Reals,
+    events: int,
+    room: Room,
+    noise: Noise,
+    g: Reals,
 ) -> None:
     """Gradients ``g`` of weights and biases; ``room.d`` begins with that of the scores."""
     d_flat, e_flat = room.d, room.e
@@ -138,8 +144,10 @@ def backward(
         columns, n = stack.copies[layer] * events, ni * no
         d = stretch(d_flat, 0, no, columns)
         if layer < stack.inputs.size - 1:
-            lean.relu_back(d, stretch(room.sums, stack.rows[layer] * room.stride, no, columns))
-            lean.add_squares(d, noise.values[stack.rows[layer] : stack.rows[layer + 1]])
+            begin, end = stack.rows[layer], stack.rows[layer + 1]
+            z = stretch(room.sums, begin * room.stride, no, columns)
+            lean.relu_back(d, z, value_tops[begin:end])
+            lean.add_squares(d, noise.values[begin:end])
         for r in range(no):
             g[at + n + r] = k.row_sum(d, r) if counts[at + n + r] else f32(0)
         np.dot(d, _read(stack, layer, x, events, room).T, g[at : at + n].reshape(no, ni))
@@ -162,7 +170,6 @@ def train(
     room: Room,
     goal: int,
     x: Reals,
-    tops: Reals,
     y: Reals,
     weights: Reals,
     order: Ints,
@@ -171,6 +178,8 @@ def train(
     counts: Bytes,
     read_bits: Reals,
     value_bits: Reals,
+    read_tops: Reals,
+    value_tops: Reals,
     m: Reals,
     v: Reals,
     begun: int,
@@ -183,13 +192,13 @@ def train(
         stack: the network.
         room: scratch.
         goal: CROSS_ENTROPY, LOGISTIC or SQUARES of ``population.steps``.
-        x: (events, words), no word below minus its top; those of a particle side by side.
-        tops: what the inputs stay below, (features,).
+        x: (events, words); those of a particle side by side.
         y: (events, targets): a class index, or real targets.
         weights: of the events.
         order: events of every step, (steps, batch).
         rates: learning rates, (steps,).
-        p, counts, read_bits, value_bits: its ``State``; only ``p`` changes.
+        p, counts, read_bits, value_bits, read_tops, value_tops: its ``State``; only ``p``
+            changes.
         m, v: moments, in place.
         begun: steps that the moments have seen.
         noise: grows by what these steps see.
@@ -208,10 +217,21 @@ def train(
             worth[j] = weights[order[step, j]]
             for c in range(y.shape[1]):
                 targets[j * y.shape[1] + c] = y[order[step, j], c]
-        scores = forward(stack, p, counts, read_bits, value_bits, batch, tops, events, room)
+        scores = forward(
+            stack,
+            p,
+            counts,
+            read_bits,
+            value_bits,
+            read_tops,
+            value_tops,
+            batch,
+            events,
+            room,
+        )
         d = stretch(room.d, 0, scores.shape[0], events)
         losses[step] = loss_of(goal, scores, targets, worth, d)
         if not np.isfinite(losses[step]):
             return
-        backward(stack, counts, batch, events, room, noise, g)
+        backward(stack, counts, value_tops, batch, events, room, noise, g)
         k.adam(p, g, m, v, rates[step], 0.0, begun + step + 1)

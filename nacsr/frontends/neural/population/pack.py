@@ -1,7 +1,8 @@
-"""Networks as one program: perceptrons and deep sets side by side."""
+"""Networks as one program: perceptrons, deep sets or image networks side by side."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ from nacsr.frontends.neural.model import Parameters, Place
 from nacsr.frontends.neural.plan import Plan
 from nacsr.frontends.neural.population import kernels
 from nacsr.frontends.neural.population.kernels import Reals
-from nacsr.frontends.neural.population.steps import Grids, Ints, Program, Room
-from nacsr.frontends.neural.space import Dense, Network, Pool
+from nacsr.frontends.neural.population.program import Grids, Ints, Program, Room
+from nacsr.frontends.neural.space import Conv, Dense, Network, Pool
 
 if TYPE_CHECKING:
     import torch
@@ -31,35 +32,49 @@ POOLS = {"mean": kernels.MEAN, "max": kernels.MAX, "sum": kernels.SUM}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dense layer of a network, with the pool before it."""
+    """A layer with weights, with the pool before it; a convolution is a dense layer for every
+    place of its window."""
 
     inputs: int
-    layer: Dense
+    layer: Dense | Conv
     copies: int
     pool: str = ""
+    image: tuple[int, ...] = (0, 0)
+
+    @property
+    def outputs(self) -> int:
+        """Neurons or channels."""
+        return self.layer.channels if isinstance(self.layer, Conv) else self.layer.width
+
+    @property
+    def window(self) -> int:
+        """Side of the kernel of a convolution, else 0."""
+        return self.layer.kernel if isinstance(self.layer, Conv) else 0
 
     def parameters(self, norms: bool) -> int:
         """How many numbers are trained."""
         extra = 2 if norms and self.layer.norm else 1
-        return self.layer.width * (self.inputs + extra)
+        return self.outputs * (self.inputs + extra)
 
 
 def packs(network: Network) -> bool:
-    """Whether a network trains together with others: dense layers, and a pool between two."""
-    first, *rest = network.layers
-    return isinstance(first, Dense) and all(isinstance(layer, Dense | Pool) for layer in rest)
+    """Whether a network trains together with others: layers with weights, and pools between."""
+    return isinstance(network.layers[0], Dense | Conv) and network.lowers
 
 
 def rows(network: Network) -> list[Row]:
-    """The dense layers of a network that ``packs``."""
+    """The layers with weights of a network that ``packs``."""
     found, shape, pool = [], network.input, ""
     for layer, result in zip(network.layers, network.shapes, strict=True):
-        if isinstance(layer, Dense):
-            copies = shape[0] if len(shape) == 2 else 1
-            found.append(Row(shape[-1], layer, copies, pool))
-            pool = ""
-        elif isinstance(layer, Pool):
-            pool = layer.kind
+        match layer:
+            case Dense():
+                found.append(Row(shape[-1], layer, math.prod(shape[:-1]), pool))
+                pool = ""
+            case Conv(kernel=kernel):
+                inputs, pixels = shape[0] * kernel**2, math.prod(result[1:])
+                found.append(Row(inputs, layer, pixels, image=shape[1:]))
+            case Pool(kind=kind):
+                pool = kind
         shape = result
     return found
 
@@ -80,14 +95,16 @@ def program(networks: Sequence[Network], norms: bool = True) -> Program:
             weights.append(at)
             places.append(place)
             at += row.parameters(norms)
-            place += row.layer.width * row.copies
+            place += row.outputs * row.copies
         ends.append(at)
     return Program(
         first=_ints(np.cumsum([0, *(len(one) for one in all_rows)])),
         parameters=_ints(np.cumsum([0, *ends])),
         inputs=_ints([row.inputs for row in flat]),
-        outputs=_ints([row.layer.width for row in flat]),
+        outputs=_ints([row.outputs for row in flat]),
         copies=_ints([row.copies for row in flat]),
+        windows=_ints([row.window for row in flat]),
+        images=_ints([row.image for row in flat]),
         pools=_ints([POOLS[row.pool] if row.pool else 0 for row in flat]),
         activations=_ints([ACTIVATIONS[row.layer.activation] for row in flat]),
         norms=_ints([norms and row.layer.norm for row in flat]),
@@ -100,12 +117,11 @@ def room(made: Program, batch: int) -> Room:
     """Scratch for any of a program's networks and a batch of events."""
     tall = int((made.rows + made.outputs * made.copies).max())
     # what a pool gives lies where the layer after it begins, and may be longer than that layer
-    pooled = int((made.rows + made.inputs).max())
-    widest = int((np.maximum(made.inputs, made.outputs) * np.maximum(made.copies, 1)).max())
+    pooled = int(((made.rows + made.inputs) * (made.pools > 0)).max())
+    widest = int((made.outputs * made.copies).max())  # every layer reads what one before it gives
     most = int(np.diff(made.parameters).max())
-    before = made.copies[:-1] * made.inputs[1:]  # of particles before their pool
-    widest = max(widest, int(before.max(initial=0)))
     high, low = tall * batch, pooled * batch
+    wide = made.windows > 1
     return Room(
         sums=_empty(high),
         values=_empty(high),
@@ -114,6 +130,8 @@ def room(made: Program, batch: int) -> Room:
         read=_empty(low),
         lines=np.empty((tall, 4), np.float32),
         weights=_empty(most),
+        seen=_empty(int((made.inputs * wide).max()) * batch),
+        part=_empty(int((made.outputs * wide).max()) * batch),
         d=_empty(widest * batch),
         e=_empty(widest * batch),
     )
@@ -135,6 +153,7 @@ def grids(networks: Sequence[Network], plans: Sequence[Plan], made: Program) -> 
             types = {p.what: t for p, t in plan.items() if p.layer == number}
             if isinstance(layer, Pool):
                 pooled = types.get("after")
+            if not isinstance(layer, Dense | Conv):
                 continue
             found = [types.get(what) for what in ("weight", "bias", "before", "after")]
             rest.append([_grid(t) for t in (*found, pooled)])
@@ -151,7 +170,7 @@ def _grid(type_: Fixed | None) -> tuple[float, float, float]:
 
 
 def flat(network: Network, params: Parameters) -> Reals:
-    """Parameters in the order of a program: weight, gain, bias of every dense layer."""
+    """Parameters in the order of a program: weight, gain, bias of every layer that has some."""
     parts = []
     for mine in params:
         parts += [t.detach().numpy().ravel() for t in (*mine[:1], *mine[2:], *mine[1:2])]
@@ -165,13 +184,14 @@ def split(network: Network, values: Reals, norms: bool) -> list[tuple[torch.Tens
     found: list[tuple[torch.Tensor, ...]] = []
     left, made = torch.from_numpy(values.copy()), iter(rows(network))
     for layer in network.layers:
-        if not isinstance(layer, Dense):
+        if not isinstance(layer, Dense | Conv):
             found.append(())
             continue
         row = next(made)
-        sizes = [layer.width * row.inputs, *([layer.width] * (2 if norms and layer.norm else 1))]
+        sizes = [row.outputs * row.inputs, *([row.outputs] * (2 if norms and layer.norm else 1))]
         weight, *gain, bias = torch.split(left[: sum(sizes)], sizes)
-        found.append((weight.reshape(layer.width, row.inputs), bias, *gain))
+        sides = (row.window, row.window) if row.window else ()
+        found.append((weight.reshape(row.outputs, -1, *sides), bias, *gain))
         left = left[sum(sizes) :]
     return found
 

@@ -6,8 +6,6 @@ one flat vector of parameters. So a network trains to the same numbers whatever 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy import float32 as f32
 from numpy.typing import NDArray
@@ -15,79 +13,10 @@ from numpy.typing import NDArray
 from nacsr.frontends.neural.population import kernels as k
 from nacsr.frontends.neural.population.compiled import compiled
 from nacsr.frontends.neural.population.kernels import Reals
+from nacsr.frontends.neural.population.program import Grids, Ints, Program, Room
+from nacsr.frontends.neural.population.windows import convolve, convolve_back, convolve_below
 
-Ints = NDArray[np.int64]
 CROSS_ENTROPY, LOGISTIC, SQUARES = range(3)
-
-
-class Program(NamedTuple):
-    """Networks as arrays: one entry a dense layer, those of a network beside each other.
-
-    Attributes:
-        first: first layer of every network, and the end; shape (networks + 1,).
-        parameters: first parameter of every network, and the end.
-        inputs, outputs: sizes of a layer.
-        copies: how often a layer stands beside itself: particles, or 1.
-        pools: what pools the particles before a layer, or 0.
-        activations: of a layer.
-        norms: 1 where BatchNorm follows.
-        weights: where the layer's weight (outputs, inputs) begins in its network's parameters;
-            gains, if it is normalised, and biases follow it.
-        rows: where its rows begin among those of its network.
-    """
-
-    first: Ints
-    parameters: Ints
-    inputs: Ints
-    outputs: Ints
-    copies: Ints
-    pools: Ints
-    activations: Ints
-    norms: Ints
-    weights: Ints
-    rows: Ints
-
-
-class Grids(NamedTuple):
-    """Quantisers: a row (scale, low, high) of raw integers each; a scale of 0 where there is none.
-
-    Attributes:
-        given: of the input of every network.
-        weights, biases: of a layer's parameters.
-        before: of the sums before an activation that becomes a table.
-        after: of activations.
-        pooled: of what a pool gives, before a layer.
-    """
-
-    given: Reals
-    weights: Reals
-    biases: Reals
-    before: Reals
-    after: Reals
-    pooled: Reals
-
-
-class Room(NamedTuple):
-    """Scratch for one network and batch.
-
-    Attributes:
-        sums, values: of every neuron, before BatchNorm or bias, and after the activation.
-        free: as ``values``, before the last quantiser, where an activation becomes a table.
-        pooled, read: of every input of a layer after a pool, before and after its quantiser.
-        lines: mean, factor, shift and 1/sigma of every neuron.
-        weights: on their grids.
-        d, e: gradients of two layers.
-    """
-
-    sums: Reals
-    values: Reals
-    free: Reals
-    pooled: Reals
-    read: Reals
-    lines: Reals
-    weights: Reals
-    d: Reals
-    e: Reals
 
 
 @compiled
@@ -120,7 +49,8 @@ def forward(
 
     Args:
         p: its parameters.
-        x: its input on its grid, (features, copies * events): a particle's events side by side.
+        x: its input on its grid, (features, copies * events): the events of a particle or pixel
+            side by side.
         events: of the batch.
 
     Returns:
@@ -139,7 +69,10 @@ def forward(
         wq = room.weights[w_at : w_at + ni * no]
         snap(p[w_at : w_at + ni * no], grids.weights[layer], wq)
         z = stretch(room.sums, row, no, columns)
-        np.dot(wq.reshape(no, ni), a, z)
+        if program.windows[layer] > 1:
+            convolve(program, layer, events, a, wq.reshape(no, ni), z, room)
+        else:
+            np.dot(wq.reshape(no, ni), a.reshape(ni, columns), z)
         a = stretch(room.values, row, no, columns)
         bias = w_at + ni * no
         if not program.norms[layer]:
@@ -245,12 +178,20 @@ def backward(
         elif program.pools[layer]:
             a = stretch(room.read, row, ni, events)
         else:
-            a = stretch(room.values, program.rows[layer - 1] * events, ni, columns)
-        np.dot(d, a.T, g[w_at:after].reshape(no, ni))
+            above = layer - 1
+            wide = program.copies[above] * events
+            a = stretch(room.values, program.rows[above] * events, program.outputs[above], wide)
+        weight, slope = room.weights[w_at:after].reshape(no, ni), g[w_at:after].reshape(no, ni)
+        if program.windows[layer] > 1:
+            convolve_back(program, layer, events, d, a, slope, room)
+        else:
+            np.dot(d, a.reshape(ni, columns).T, slope)
         snap_back(g[w_at:after], p[w_at:after], grids.weights[layer])
         if not begins:
-            lower = stretch(e_flat, 0, ni, columns)
-            np.dot(room.weights[w_at:after].reshape(no, ni).T, d, lower)
+            if program.windows[layer] > 1:
+                convolve_below(program, layer, events, d, weight, e_flat, room)
+            else:
+                np.dot(weight.T, d, stretch(e_flat, 0, ni, columns))
             d_flat, e_flat = e_flat, d_flat
             if program.pools[layer]:
                 _pooled_back(program, grids, layer, events, room, d_flat, e_flat)
@@ -275,7 +216,15 @@ def _pooled_back(
 
 
 @compiled
-def gather(x: Reals, order: Ints, out: Reals) -> None:
+def given(program: Program) -> tuple[int, bool]:
+    """Features of a particle or channels of a pixel; whether the words of a channel, and not
+    those of a particle, lie side by side."""
+    window = program.windows[program.first[0]]
+    return program.inputs[program.first[0]] // max(window, 1) ** 2, window > 0
+
+
+@compiled
+def gather(x: Reals, order: Ints, image: bool, out: Reals) -> None:
     """Events ``order`` of x (events, words) as columns: out (features, particles * events)."""
     features, words, events = out.shape[0], x.shape[1], order.size
     copies = words // features
@@ -283,7 +232,7 @@ def gather(x: Reals, order: Ints, out: Reals) -> None:
         event = x[order[j]]
         for c in range(copies):
             for f in range(features):
-                out[f, c * events + j] = event[c * features + f]
+                out[f, c * events + j] = event[f * copies + c if image else c * features + f]
 
 
 @compiled
@@ -317,7 +266,7 @@ def train(
 
     Args:
         goal: CROSS_ENTROPY, LOGISTIC or SQUARES.
-        x: (events, words); the features of a particle side by side.
+        x: (events, words); the features of a particle side by side, the pixels of a channel.
         y: (events, targets): a class index, or real targets.
         weights: of the events.
         order: events of every step, (steps, batch).
@@ -327,7 +276,7 @@ def train(
         losses: (networks, steps); a network whose loss is not finite is left alone from there.
     """
     steps, events = order.shape
-    features = program.inputs[program.first[0]]
+    features, image = given(program)
     batch = np.empty((features, x.shape[1] // features * events), np.float32)
     snapped = np.empty_like(batch)
     targets = np.empty(events * y.shape[1], np.float32)
@@ -335,7 +284,7 @@ def train(
     g = np.zeros(np.max(program.parameters[1:] - program.parameters[:-1]), np.float32)
     alive = np.ones(program.first.size - 1, np.bool_)
     for step in range(steps):
-        gather(x, order[step], batch)
+        gather(x, order[step], image, batch)
         for j in range(events):
             worth[j] = weights[order[step, j]]
             for c in range(y.shape[1]):
