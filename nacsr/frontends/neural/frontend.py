@@ -38,7 +38,9 @@ class _Tried:
     network: Network
     candidate: str = ""
     objectives: Objectives | None = None
-    """None if its training failed."""
+    """None if it never had a design."""
+    failed: bool = False
+    """Whether its last training failed."""
     plan: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -49,11 +51,14 @@ class NeuralFrontend:
     Three objectives are minimised: the share of wrong validation events, or the root of the
     mean squared error of a regression (both bit-true), the area in LUTs, where a DSP counts as
     many LUTs as the target has for each of its DSPs, and the latency in cycles. A failed
-    training ranks behind every success.
+    training ranks behind every success, and so does a network with attention, whatever the
+    objectives: it is recorded with the quality and bit operations that it reached, but no design
+    can be made of it, and what cannot be on the front does not steer the search.
 
     A generation is trained in rungs, each three times as long as the one before: the third of it
     that is best by rank and crowding goes on (successive halving, Jamieson and Talwalkar,
-    AISTATS 2016); the others keep the objectives that they reached.
+    AISTATS 2016); the others keep the objectives that they reached, also a network whose training
+    fails in a later rung.
 
     Raises:
         SpecError: for a search space without a possible network.
@@ -90,7 +95,8 @@ class NeuralFrontend:
             return
         for job, outcome in zip(asked, outcomes, strict=True):
             self._learn(job, outcome)
-        points = [self._tried[key].objectives for key in self._training]
+        trained = [self._tried[key] for key in self._training]
+        points = [None if one.failed else one.objectives for one in trained]
         last = self._rung == RUNGS - 1
         going = [] if last else promoted(points, _going(len(points)))
         self._training, self._rung = [self._training[i] for i in going], self._rung + 1
@@ -120,9 +126,11 @@ class NeuralFrontend:
         for i, record in enumerate(job.payload["networks"]):
             one = self._tried[Network.from_dict(record).key]
             mine = found[jobs.searched(one.network, job).id]
-            failed = bool(mine.candidate.reason)
+            one.failed = bool(mine.candidate.reason)
+            if one.failed:  # what an earlier rung reached stays
+                continue
             one.candidate = mine.candidate.id
-            one.objectives = None if failed else self._objectives(mine.measurements)
+            one.objectives = self._objectives(mine.measurements)
             one.plan = outcome.result["plans"][i] or {}
             one.arrays = {
                 name.removeprefix(f"{i}."): array

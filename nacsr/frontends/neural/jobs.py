@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,16 +13,26 @@ from numpy.typing import NDArray
 from nacsr.errors import GraphError, NacsrError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
-from nacsr.frontends.judge import measure
+from nacsr.frontends.judge import measure, rehearsed
 from nacsr.frontends.neural import chain, lessons, qat
 from nacsr.frontends.neural.goal import Rows
 from nacsr.frontends.neural.lowering.lower import from_brevitas
 from nacsr.frontends.neural.model import Place, fold, initial
-from nacsr.frontends.neural.plan import CALIBRATION, Plan, TrainingError, in_units, make_plan
+from nacsr.frontends.neural.plan import (
+    CALIBRATION,
+    FAULTS,
+    Plan,
+    TrainingError,
+    in_units,
+    make_plan,
+    rehearse,
+)
 from nacsr.frontends.neural.population.trainer import Learnt, Lesson, fit
 from nacsr.frontends.neural.space import Network
+from nacsr.frontends.neural.space.bops import bops
 from nacsr.frontends.stem import scores
 from nacsr.ir import Graph
+from nacsr.measure import Measurement, tool_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +41,6 @@ FAMILY = "network"
 FLOW = "hls4ml"
 CHECKED = 4096
 """Validation events on which a lowered network must equal Brevitas bit for bit."""
-FAULTS = (NacsrError, RuntimeError, MemoryError)
-"""What ends the training of one network and not the study; torch raises RuntimeError."""
 
 
 def search(job: Job, problem: Problem) -> Outcome:
@@ -105,8 +114,8 @@ def planned(network: Network, params: Learnt | NacsrError, rows: Rows) -> Traine
         with torch.no_grad():
             folded = fold(network, params, rows.x[:CALIBRATION])
         return make_plan(network, folded, rows.x), folded
-    except TrainingError as error:
-        return error
+    except FAULTS as error:
+        return TrainingError.of(error)
 
 
 def train_on(
@@ -140,9 +149,9 @@ def final(job: Job, problem: Problem) -> Outcome:
             order = lessons.stream(seed, "brevitas")
             lesson = lessons.lesson(rows, steps, recipe.quantised_rate, order, recipe)
             plan, params, graph = with_brevitas(network, begun, lesson, problem)
-        numbers = measure(graph, problem, FLOW)
+        numbers = costed(network, graph, problem)
     except FAULTS as error:
-        return Outcome(found=(Found(replace(candidate, reason=str(error))),))
+        return Outcome(found=(Found(replace(candidate, reason=str(TrainingError.of(error)))),))
     found = Found(candidate, numbers, graph)
     return Outcome({"plan": write_plan(plan)}, named(0, params), (found,))
 
@@ -193,18 +202,48 @@ def measured(
     trained: Trained | NacsrError,
     rows: Rows,
     problem: Problem,
+    density: Sequence[float] = (),
 ) -> Found:
-    """What is recorded of a short training: no design, so no graph."""
+    """What is recorded of a short training: no design, so no graph.
+
+    ``density`` is the share of weights that are not zero, one a layer that has any.
+    """
     try:
         if isinstance(trained, NacsrError):
             raise trained
         plan, params = trained
         if rows.units is not None:
             plan, params = in_units(network, plan, params, rows.units)
+        if not network.lowers:
+            return Found(
+                replace(candidate, reason=chain.NO_DESIGN),
+                _rehearsed(network, plan, params, problem, candidate.id),
+            )
         graph = chain.lower(network, plan, params, problem.features, problem.scaling)
-        return Found(candidate, measure(graph, problem, FLOW))
+        return Found(candidate, costed(network, graph, problem, density))
     except FAULTS as error:
-        return Found(replace(candidate, reason=str(error)))
+        return Found(replace(candidate, reason=str(TrainingError.of(error))))
+
+
+def costed(
+    network: Network, graph: Graph, problem: Problem, density: Sequence[float] = ()
+) -> tuple[Measurement, ...]:
+    """Bit-true quality and hardware of a design, and its bit operations."""
+    return (*measure(graph, problem, FLOW), operations(network, graph.digest, density))
+
+
+def _rehearsed(
+    network: Network, plan: Plan, params: Learnt, problem: Problem, digest: str
+) -> tuple[Measurement, ...]:
+    """What is known of a network that no design can be made of."""
+    values = rehearse(network, plan, params, problem.values(problem.validation))
+    return (*rehearsed(values, problem, digest), operations(network, digest))
+
+
+def operations(network: Network, digest: str, density: Sequence[float] = ()) -> Measurement:
+    """Bit operations of a network, on whatever device; ``digest`` names it."""
+    count = bops(network, density)
+    return Measurement("bops", count, "analytic", "architecture", tool_name(), "any device", digest)
 
 
 def searched(network: Network, job: Job) -> Candidate:
@@ -270,8 +309,9 @@ def learnt(network: int, made: Network, arrays: Mapping[str, NDArray[Any]]) -> L
 
     found: Learnt = []
     for layer in range(len(made.layers)):
-        names = [f"{network}.{layer}.{number}" for number in range(2)]
-        found.append(tuple(torch.from_numpy(arrays[n]) for n in names if n in arrays))
+        names = (f"{network}.{layer}.{number}" for number in itertools.count())
+        mine = itertools.takewhile(arrays.__contains__, names)
+        found.append(tuple(torch.from_numpy(arrays[name]) for name in mine))
     return found
 
 

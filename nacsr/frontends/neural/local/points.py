@@ -97,8 +97,9 @@ class Record:
     ) -> Point | None:
         """Lower and measure a network; None, and its reason kept, if it came to nothing."""
         seed = int(self.job.payload["seed"])
-        made = candidate(network, recipe, trained, training, parent, seed)
-        found = jobs.measured(made, network, trained, self.rows, self.problem)
+        kept = () if isinstance(trained, NacsrError) else density(*trained)
+        made = candidate(network, recipe, training, parent, seed, kept)
+        found = jobs.measured(made, network, trained, self.rows, self.problem, kept)
         self.found.append(found)
         if found.candidate.reason or isinstance(trained, NacsrError):
             return None
@@ -119,22 +120,29 @@ class Record:
 def candidate(
     network: Network,
     recipe: Recipe,
-    trained: jobs.Trained | NacsrError,
     training: str,
     parent: str,
     seed: int,
+    density: Sequence[float],
 ) -> Candidate:
-    """A network as the archive names it: where it began, how it is trained, how dense it is."""
-    genotype = {**network.to_dict(), "training": training, "recipe": asdict(recipe)}
-    genotype["begun"] = parent
-    title = network.title
-    if not isinstance(trained, NacsrError):
-        plan, params = trained
-        kept = density(plan, params)
-        genotype["density"] = [round(share, 4) for share in kept]
-        if pruned(params):
-            title += f" {total_density(plan, params):.0%}"
-    return Candidate(jobs.FAMILY, genotype, seed, title, (parent,) if parent else ())
+    """A network as the archive names it: where it began, how it is trained, how dense it is.
+
+    Args:
+        network: its architecture.
+        recipe: its hyperparameters.
+        training: what was done, in words.
+        parent: the candidate that it came from, or "".
+        seed: of the training.
+        density: share of weights that are not zero, one a layer that has any.
+    """
+    genotype = {
+        **network.to_dict(),
+        "training": training,
+        "recipe": asdict(recipe),
+        "begun": parent,
+        "density": [round(share, 4) for share in density],
+    }
+    return Candidate(jobs.FAMILY, genotype, seed, network.title, (parent,) if parent else ())
 
 
 def quantised(plan: Plan, params: Parameters) -> dict[int, NDArray[np.int64]]:
@@ -150,13 +158,3 @@ def quantised(plan: Plan, params: Parameters) -> dict[int, NDArray[np.int64]]:
 def density(plan: Plan, params: Parameters) -> list[float]:
     """Share of weights that are not zero on the chip, one a layer with weights."""
     return [float(np.mean(raw != 0)) for raw in quantised(plan, params).values()]
-
-
-def total_density(plan: Plan, params: Parameters) -> float:
-    """The same of all weights together."""
-    return float(np.mean(np.concatenate([r.ravel() for r in quantised(plan, params).values()]) != 0))
-
-
-def pruned(params: Parameters) -> bool:
-    """Whether weights were taken out."""
-    return any(bool((mine[0] == 0).any()) for mine in params if mine)
