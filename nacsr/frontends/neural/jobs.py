@@ -316,4 +316,4 @@ def learnt(network: int, made: Network, arrays: Mapping[str, NDArray[Any]]) -> L
 
 
 RUNS = {"search": search, "final": final}
-"""What runs each kind of job."""
+"""What runs each kind of job of the global search and its end."""

@@ -112,9 +112,7 @@ class Record:
 
     def outcome(self, **more: Any) -> Outcome:
         """All of it."""
-        return Outcome(
-            {**payload(self.points), **more}, arrays(self.points), tuple(self.found)
-        )
+        return Outcome({**payload(self.points), **more}, arrays(self.points), tuple(self.found))
 
 
 def candidate(

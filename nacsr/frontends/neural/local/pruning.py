@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +37,9 @@ BATCHES = 16
 def prune(job: Job, problem: Problem) -> Outcome:
     """Rounds of some points, each by its criterion: take weights out, train on.
 
-    A payload has points of one recipe, ``criteria`` (one a point), ``rounds``, ``share`` (of the weights that
-    are left, taken out in a round), ``every`` (rounds between those recorded), ``steps`` (of a
-    round) and ``seed``.
+    A payload has points of one recipe, ``criteria`` (one a point), ``rounds``, ``share`` (of the
+    weights that are left, taken out in a round), ``every`` (rounds between those recorded),
+    ``steps`` (of a round) and ``seed``.
     """
     p, record = job.payload, Record(job, problem)
     left = list(zip(read(p, job.arrays), p["criteria"], strict=True))
@@ -97,7 +98,7 @@ def cut(point: Point, share: float, criterion: str, rows: Rows) -> Learnt:
 def tidied(params: Learnt) -> Learnt:
     """Without weights of neurons that read nothing or that nothing reads, in place."""
     weighted = [mine for mine in params if mine]
-    pairs = [(a, b) for a, b in zip(weighted, weighted[1:], strict=False) if _joined(a, b)]
+    pairs = [(a, b) for a, b in pairwise(weighted) if _joined(a, b)]
     for (weight, _), (later, _) in pairs:
         later[:, ~_used(weight, 0)] = 0
     for (weight, bias), (later, _) in reversed(pairs):
@@ -127,7 +128,7 @@ def _like(flat: NDArray[np.bool_], weight: torch.Tensor) -> torch.Tensor:
 
 def magnitude(point: Point, _: Rows) -> Scores:
     """The rank of every weight among those of its layer: each layer loses the same share."""
-    found = {}
+    found: Scores = {}
     for number in quantised(point.plan, point.params):
         size = np.abs(point.params[number][0].double().numpy())
         ranks = np.argsort(np.argsort(size, axis=None, kind="stable"), kind="stable")
@@ -157,12 +158,13 @@ def saved(network: Network, plan: Plan, params: Learnt) -> Scores:
 
     That is a product by shifts and additions, wherever it stands: once a particle, once a pixel.
     """
-    found, shape, bits = {}, network.input, plan[Place(-1, "after")].width
+    found: Scores = {}
+    shape, bits = network.input, plan[Place(-1, "after")].width
     raws = quantised(plan, params)
     for number, (layer, result) in enumerate(zip(network.layers, network.shapes, strict=True)):
         if number in raws:
             places = math.prod(shape[:-1] if isinstance(layer, Dense) else result[1:])
-            found[number] = csd_digits(raws[number]) * float(bits * places)
+            found[number] = csd_digits(raws[number]).astype(np.float64) * (bits * places)
         after = plan.get(Place(number, "after"))
         shape, bits = result, bits if after is None else after.width
     return found
@@ -172,14 +174,22 @@ def saliency(point: Point, rows: Rows) -> Scores:
     """How much the loss depends on every weight: the mean of (gradient x weight) squared.
 
     The empirical Fisher form of LeCun's optimal brain damage (Molchanov et al., CVPR 2019), from
-    the gradients of batches.
+    the gradients of batches. Weights stand on their grids already: the gradient does not stop
+    where they are saturated.
     """
     import torch
 
-    snap = snapper(point.plan)
-    layers = list(quantised(point.plan, point.params))
-    learnt = [tuple(t.clone().requires_grad_() for t in mine) for mine in point.params]
-    total = {i: np.zeros(learnt[i][0].shape) for i in layers}
+    quantise = snapper(point.plan)
+
+    def snap(place: Place, values: torch.Tensor) -> torch.Tensor:
+        return values if place.what == "weight" else quantise(place, values)
+
+    learnt, layers = list(point.params), list(quantised(point.plan, point.params))
+    for i in layers:
+        weight, *rest = point.params[i]
+        on_grid = quantise(Place(i, "weight"), weight).requires_grad_()
+        learnt[i] = (on_grid, *rest)
+    total = {i: np.zeros(tuple(learnt[i][0].shape), np.float64) for i in layers}
     for index in torch.arange(min(CALIBRATION, len(rows.x))).chunk(BATCHES):
         loss = rows.loss(run(point.network, learnt, rows.x[index], snap), index)
         grads = torch.autograd.grad(loss, [learnt[i][0] for i in layers])

@@ -40,8 +40,9 @@ class Tuner:
         sampler = optuna.samplers.TPESampler(
             seed=seed % (1 << 32), n_startup_trials=RANDOM, constant_liar=True
         )
-        direction = "maximize" if maximise else "minimize"
-        self._study = optuna.create_study(direction=direction, sampler=sampler)
+        self._study = optuna.create_study(
+            direction="maximize" if maximise else "minimize", sampler=sampler
+        )
         self._study.enqueue_trial({**asdict(USUAL), "l1": RANGES["l1"][0]})
         self._asked: list[Any] = []
 

@@ -46,10 +46,10 @@ def widths(job: Job, problem: Problem) -> Outcome:
 
 def uniform(network: Network, bits: int) -> Network:
     """The same network with that many bits in every weight and value."""
-    layers = [
-        replace(layer, **{f: bits for f in FIELDS if getattr(layer, f, None) is not None})
-        for layer in network.layers
-    ]
+    layers: list[Any] = list(network.layers)
+    for number, layer in enumerate(layers):
+        has = [name for name in FIELDS if getattr(layer, name, None) is not None]
+        layers[number] = replace(layer, **dict.fromkeys(has, bits))
     return replace(network, layers=tuple(layers), input_bits=bits)
 
 
@@ -111,9 +111,7 @@ def _options(
     return found
 
 
-def _loss_and_area(
-    network: Network, trained: jobs.Trained, record: Record
-) -> tuple[float, float]:
+def _loss_and_area(network: Network, trained: jobs.Trained, record: Record) -> tuple[float, float]:
     """Of training events, and in LUTs."""
     import torch
 
@@ -124,4 +122,5 @@ def _loss_and_area(
         loss = rows.loss(run(network, params, rows.x[index], snapper(plan)), index)
     graph = chain.lower(network, plan, params, problem.features, problem.scaling)
     cost = estimate(graph, problem.target, problem.clock_mhz, jobs.FLOW)
-    return float(loss), target(problem.target).area(cost.luts, cost.dsps)
+    device = target(problem.target)
+    return float(loss), cost.luts + cost.dsps * device.luts / device.dsps
