@@ -15,6 +15,7 @@ from nacsr.spec.reading import read_yaml, tuples
 Bits = Annotated[int, Field(ge=2, le=16)]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "none"]
 Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Choices(Section):
@@ -51,23 +52,25 @@ class LocalSpec(Section):
         picks: networks of the front, from the most accurate to the smallest; by the budget.
         trials: hyperparameters that are tried for each by TPE; by the budget.
         bits: widths at which each is trained too, the same for all weights and values.
-        tolerance: share of the metric that mixed widths may lose; null for no mixed widths.
+        mixed_tolerance: share of the metric that mixed widths may lose; null for no such widths.
         rounds: of pruning.
         share: of the weights that are left, taken out in a round.
         criteria: ``magnitude``, the smallest of each layer; ``cost``, what saves most area for the
             loss that it costs.
         every: rounds from one pruned network that may become a design to the next.
+        pruning_tolerance: share of the metric after whose loss pruning ends.
         designs: how many of all these are trained on with Brevitas.
     """
 
     picks: Count | None = None
     trials: Count | None = None
     bits: tuple[Bits, ...] = ()
-    tolerance: Annotated[float, Field(ge=0, le=1)] | None = 0.01
+    mixed_tolerance: Share | None = 0.01
     rounds: Count = 20
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     criteria: tuple[Literal["magnitude", "cost"], ...] = ("cost",)
     every: Positive = 2
+    pruning_tolerance: Share = 0.1
     designs: Count = 8
 
 

@@ -264,7 +264,13 @@ def test_cost_aware_pruning_saves_more_area_than_magnitude(problem):
 
 
 def pruned(problem, point, **more):
-    given = {"criteria": ["cost", "magnitude"], "rounds": 4, "share": 0.3, "every": 2} | more
+    given = {
+        "criteria": ["cost", "magnitude"],
+        "rounds": 4,
+        "share": 0.3,
+        "every": 2,
+        "worst": 0,
+    } | more
     return RUNS["prune"](job("prune", [point, point], **given), problem)
 
 
@@ -305,7 +311,8 @@ def test_densities_are_those_of_the_lowered_network(problem, sparse):
 
 def test_pruning_together_is_pruning_alone(problem, point, sparse):
     alone = RUNS["prune"](
-        job("prune", [point], criteria=["magnitude"], rounds=4, share=0.3, every=2), problem
+        job("prune", [point], criteria=["magnitude"], rounds=4, share=0.3, every=2, worst=0),
+        problem,
     )
     whole = {f.candidate.id: f for f in sparse[0].found}
     for found in alone.found:
@@ -418,7 +425,7 @@ def test_a_stage_can_be_left_out(problem, batches):
         return found, len(asked)
 
     assert of(trials=0, rounds=0)[0][-2:] == ["train", "widths"]
-    assert of(bits=(), tolerance=None, criteria=())[0][-2:] == ["train", "train"]
+    assert of(bits=(), mixed_tolerance=None, criteria=())[0][-2:] == ["train", "train"]
     assert of(picks=0) == (["search"] * 3, 1)
     assert of(designs=0)[1] == 1
 

@@ -232,7 +232,7 @@ def test_a_space_without_a_kind_is_of_perceptrons():
         ({"local": {"trails": 3}}, "network.local: unknown key 'trails', did you mean 'trials'"),
         ({"local": {"picks": -1}}, "network.local.picks: expected greater than or equal to 0"),
         ({"local": {"share": 1.0}}, "network.local.share: expected less than 1, got 1.0"),
-        ({"local": {"tolerance": "1%"}}, "network.local.tolerance: expected a number, got '1%'"),
+        ({"local": {"pruning_tolerance": "1%"}}, "pruning_tolerance: expected a number, got '1%'"),
         ({"local": {"bits": [32]}}, r"local.bits\[0\]: expected less than or equal to 16, got 32"),
         (
             {"local": {"criteria": ["costs"]}},

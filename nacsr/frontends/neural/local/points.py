@@ -18,6 +18,7 @@ from nacsr.frontends.neural.model import Parameters, Place
 from nacsr.frontends.neural.plan import Plan
 from nacsr.frontends.neural.population.trainer import Learnt
 from nacsr.frontends.neural.space import Network
+from nacsr.measure import METRICS, QUALITY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +107,13 @@ class Record:
         self.points.append(Point(network, recipe, *trained, made.id))
         return self.points[-1]
 
-    def value(self, metric: str) -> float:
-        """A metric of what was added last."""
-        return next(m.value for m in self.found[-1].measurements if m.metric == metric)
+    def keeps(self, worst: float) -> bool:
+        """Whether what was added last came to something no worse, by the task's first metric."""
+        metric = QUALITY[self.problem.task][0]
+        value = next((m.value for m in self.found[-1].measurements if m.metric == metric), None)
+        if value is None:
+            return False
+        return value >= worst if METRICS[metric].maximise else value <= worst
 
     def outcome(self, **more: Any) -> Outcome:
         """All of it."""

@@ -39,11 +39,12 @@ def prune(job: Job, problem: Problem) -> Outcome:
 
     A payload has points of one recipe, ``criteria`` (one a point), ``rounds``, ``share`` (of the
     weights that are left, taken out in a round), ``every`` (rounds between those recorded),
-    ``steps`` (of a round) and ``seed``.
+    ``worst`` (of the metric: a point that is recorded as worse is left there), ``steps`` (of a
+    round) and ``seed``.
     """
     p, record = job.payload, Record(job, problem)
     left = list(zip(read(p, job.arrays), p["criteria"], strict=True))
-    rounds, every = int(p["rounds"]), int(p["every"])
+    rounds, every, worst = int(p["rounds"]), int(p["every"]), float(p["worst"])
     with jobs.one_thread():
         for number in range(1, rounds + 1):
             if not left:
@@ -55,6 +56,8 @@ def prune(job: Job, problem: Problem) -> Outcome:
                 if failed or number % every == 0 or number == rounds:
                     training = f"{criterion} pruning, round {number}"
                     record.add(point.network, point.recipe, result, training, point.candidate)
+                    if not record.keeps(worst):
+                        continue
                 if not isinstance(result, NacsrError):
                     plan, params = result
                     going.append((replace(point, plan=plan, params=params), criterion))

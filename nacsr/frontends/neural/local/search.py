@@ -90,7 +90,7 @@ class Local:
         recipes = yield from self._tuned(picks)
         yield from self._trained(picks, recipes)
         alive = [pick for pick in picks if pick.starts]
-        if alive and (self.spec.bits or self.spec.tolerance is not None):
+        if alive and (self.spec.bits or self.spec.mixed_tolerance is not None):
             yield from self._narrowed(alive)
         if alive and self.spec.rounds and self.spec.criteria:
             yield from self._pruned(alive)
@@ -143,11 +143,11 @@ class Local:
         made = []
         for pick in picks:
             (begin,) = pick.known
-            worst = None
-            if self.spec.tolerance is not None:
-                value = _value(begin.measurements, self._metric)
-                worst = value * (1 - self._sign * self.spec.tolerance)
-            more = {"bits": list(self.spec.bits), "worst": worst, "steps": self._steps(ROUND)}
+            more = {
+                "bits": list(self.spec.bits),
+                "worst": self._worst(pick, self.spec.mixed_tolerance),
+                "steps": self._steps(ROUND),
+            }
             made.append(self._job("widths", [begin.point], more))
         outcomes = yield "local search: bit widths", made
         for pick, outcome in zip(picks, outcomes, strict=True):
@@ -165,6 +165,7 @@ class Local:
                 "rounds": self.spec.rounds,
                 "share": self.spec.share,
                 "every": self.spec.every,
+                "worst": self._worst(pick, self.spec.pruning_tolerance),
                 "steps": self._steps(ROUND),
             }
             made.append(self._job("prune", [point for point, _ in starts], more))
@@ -200,6 +201,11 @@ class Local:
     @property
     def _sign(self) -> int:
         return 1 if METRICS[self._metric].maximise else -1
+
+    def _worst(self, pick: Pick, tolerance: float | None) -> float | None:
+        """The metric of a pick as it was first trained, less what it may lose."""
+        value = _value(pick.known[0].measurements, self._metric)
+        return None if tolerance is None else value * (1 - self._sign * tolerance)
 
     def _quality(self, outcome: Outcome) -> float | None:
         """The metric that a single training reached; None if it failed."""

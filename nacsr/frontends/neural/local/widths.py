@@ -14,7 +14,6 @@ from nacsr.frontends.neural.local.points import Point, Record, read
 from nacsr.frontends.neural.model import run
 from nacsr.frontends.neural.plan import CALIBRATION, snapper
 from nacsr.frontends.neural.space import Network
-from nacsr.measure import METRICS, QUALITY
 from nacsr.targets import target
 
 LEAST = 2
@@ -82,16 +81,14 @@ def _mixed(begin: Point, worst: float, record: Record) -> Point | None:
 
     A place whose narrower word loses too much is left alone from there.
     """
-    metric = QUALITY[record.problem.task][0]
-    sign = 1 if METRICS[metric].maximise else -1
     best, found, left_alone = begin, None, set[Place]()
     while options := _options(best, left_alone, record):
         place, network = max(options, key=lambda option: option[0])[1:]
         made = _trained_on(best, network, "mixed widths", record)
-        if made is None or sign * record.value(metric) < sign * worst:
-            left_alone.add(place)
-        else:
+        if made is not None and record.keeps(worst):
             best = found = made
+        else:
+            left_alone.add(place)
     return found
 
 
