@@ -20,7 +20,7 @@ from nacsr.frontends.neural.local.search import RUNS
 from nacsr.frontends.neural.local.tpe import RANGES, Tuner
 from nacsr.frontends.neural.model import Place
 from nacsr.frontends.neural.plan import TrainingError
-from nacsr.frontends.neural.space import Dense, Network, Pool
+from nacsr.frontends.neural.space import Conv, Dense, Flatten, Network, Pool
 from nacsr.frontends.neural.space.bops import bops
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.spec import BUDGETS, LocalSpec, MlpSpec
@@ -333,6 +333,32 @@ def test_what_was_pruned_stays_pruned_with_brevitas_and_in_the_design(problem, s
         assert (new[old != 0] != old[old != 0]).any()  # the others went on
     assert found.candidate.genotype["training"] == "brevitas after pruning"
     assert found.candidate.parents == (begin.candidate,)
+
+
+@pytest.mark.parametrize(
+    ("array", "layers"),
+    [
+        ((2, 2), (Dense(6, True, "relu"), Pool("mean"), Dense(3, bits=None))),
+        ((1, 2, 2), (Conv(4, 2, False, "relu"), Flatten(), Dense(3, bits=None))),
+    ],
+    ids=["sets", "image"],
+)
+def test_sets_and_images_are_pruned_and_narrowed(problem, array, layers):
+    told = replace(problem, array=array)
+    network = Network(array, layers, 6)
+    made = RUNS["train"](training(network=network.to_dict(), steps=30), told)
+    (begin,) = points.read(made.result, made.arrays)
+    given = {"criteria": ["cost"], "rounds": 2, "share": 0.3, "every": 2, "worst": 0}
+    outcome = RUNS["prune"](job("prune", [begin], **given), told)
+    (end,) = points.read(outcome.result, outcome.arrays)
+    assert sum(zeros(end.params)) > 0
+    refined = RUNS["refine"](job("refine", [end], training="pruning"), told)
+    assert refined.found[0].candidate.reason == ""
+    learnt = jobs.learnt(0, network, refined.arrays)
+    assert zeros(learnt) == zeros(end.params)
+    narrow = RUNS["widths"](job("widths", [begin], bits=[3], worst=1.0), told)
+    assert not any(f.candidate.reason for f in narrow.found)
+    assert narrow.result["narrowest"] is None
 
 
 def test_a_point_that_fails_leaves_the_others(problem, point, sparse, monkeypatch):

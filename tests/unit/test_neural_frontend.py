@@ -194,7 +194,7 @@ def test_tasks_of_one_output(problem, task, kind):
     same = {"steps": 400, "seed": 1}
     payload = {
         "search": {"networks": [network.to_dict()], "rung": 0} | same,
-        "final": {"network": network.to_dict(), "parent": "", "recipe": {}} | same,
+        "final": {"network": network.to_dict(), "parent": ""} | same,
     }[kind]
     outcome = NeuralFrontend.run(Job("network", kind, payload, ""), told)
     (found,) = outcome.found

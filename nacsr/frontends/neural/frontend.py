@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import jobs, lessons
-from nacsr.frontends.neural.lessons import USUAL
 from nacsr.frontends.neural.local import search as local
 from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.space.genes import check, decode, genes
@@ -195,7 +194,6 @@ class NeuralFrontend:
     def _final_job(self, one: _Tried) -> Job:
         payload = {
             "network": one.network.to_dict(),
-            "recipe": asdict(USUAL),
             "steps": self._budget.final_steps,
             "seed": self._seed,
             "parent": one.candidate,
