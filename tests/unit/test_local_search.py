@@ -148,7 +148,7 @@ def test_uniform_widths_leave_exact_sums_alone():
 
 def test_mixed_widths_save_area_within_the_tolerance(problem, point):
     base = jobs.measured(
-        points.candidate(NETWORK, USUAL, "", "", 1, ()),
+        points.candidate(NETWORK, USUAL, "", "", 1, None),
         NETWORK,
         point.trained,
         jobs.rows_of(problem),
@@ -294,6 +294,8 @@ def test_every_so_many_rounds_a_pruned_network_is_recorded(problem, point, spars
                 weights - sum(zeros(p.params)) <= left for p in made[number - 1 : number + 1]
             )
     first, last = outcome.found[0], outcome.found[2]
+    share = np.average(last.candidate.genotype["density"], weights=[32, 24])
+    assert last.candidate.title == f"{NETWORK.title}, {share:.0%} of weights"
     for metric in ("luts", "bops"):
         assert value(last, metric) < value(first, metric)
     kept = points.density(*made[2].trained)

@@ -98,8 +98,9 @@ class Record:
     ) -> Point | None:
         """Lower and measure a network; None, and its reason kept, if it came to nothing."""
         seed = int(self.job.payload["seed"])
-        kept = () if isinstance(trained, NacsrError) else density(*trained)
-        made = candidate(network, recipe, training, parent, seed, kept)
+        good = None if isinstance(trained, NacsrError) else trained
+        kept = density(*good) if good else ()
+        made = candidate(network, recipe, training, parent, seed, good)
         found = jobs.measured(made, network, trained, self.rows, self.problem, kept)
         self.found.append(found)
         if found.candidate.reason or isinstance(trained, NacsrError):
@@ -126,7 +127,7 @@ def candidate(
     training: str,
     parent: str,
     seed: int,
-    density: Sequence[float],
+    trained: jobs.Trained | None,
 ) -> Candidate:
     """A network as the archive names it: where it began, how it is trained, how dense it is.
 
@@ -136,16 +137,20 @@ def candidate(
         training: what was done, in words.
         parent: the candidate that it came from, or "".
         seed: of the training.
-        density: share of weights that are not zero, one a layer that has any.
+        trained: what came of it; the title says what share of weights pruning left.
     """
+    title, kept = network.title, density(*trained) if trained else []
+    if trained and any(bool((mine[0] == 0).any()) for mine in trained[1] if mine):
+        weights = np.concatenate([raw.ravel() for raw in quantised(*trained).values()])
+        title += f", {np.mean(weights != 0):.0%} of weights"
     genotype = {
         **network.to_dict(),
         "training": training,
         "recipe": asdict(recipe),
         "begun": parent,
-        "density": [round(share, 4) for share in density],
+        "density": [round(share, 4) for share in kept],
     }
-    return Candidate(jobs.FAMILY, genotype, seed, network.title, (parent,) if parent else ())
+    return Candidate(jobs.FAMILY, genotype, seed, title, (parent,) if parent else ())
 
 
 def quantised(plan: Plan, params: Parameters) -> dict[int, NDArray[np.int64]]:

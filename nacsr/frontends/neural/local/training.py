@@ -39,16 +39,15 @@ def refine(job: Job, problem: Problem) -> Outcome:
     (point,) = read(p, job.arrays)
     recipe, seed, network = point.recipe, int(p["seed"]), point.network
     training = f"brevitas after {p['training']}"
-    named = candidate(network, recipe, training, point.candidate, seed, density(*point.trained))
+    named = candidate(network, recipe, training, point.candidate, seed, point.trained)
     try:
         with jobs.one_thread():
             order = lessons.stream(seed, "brevitas")
             steps, rate = int(p["steps"]), recipe.quantised_rate
             lesson = lessons.lesson(rows, steps, rate, order, recipe, sparse=True)
             plan, params, graph = jobs.with_brevitas(network, point.trained, lesson, problem)
-        kept = density(plan, params)
-        named = candidate(network, recipe, training, point.candidate, seed, kept)
-        measured = jobs.costed(network, graph, problem, kept)
+        named = candidate(network, recipe, training, point.candidate, seed, (plan, params))
+        measured = jobs.costed(network, graph, problem, density(plan, params))
     except FAULTS as error:
         failed = replace(named, reason=str(TrainingError.of(error)))
         return Outcome(found=(Found(failed),))
