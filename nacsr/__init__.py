@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nacsr import targets
     from nacsr.archive import Archive
+    from nacsr.checkpoint import load_module
     from nacsr.compiler import compile
     from nacsr.data.dataset import from_arrays
     from nacsr.design import Design
@@ -28,6 +29,7 @@ __all__ = [
     "StudySpec",
     "compile",
     "from_arrays",
+    "load_module",
     "load_spec",
     "targets",
 ]
@@ -41,6 +43,7 @@ _HOMES = {
     "StudySpec": ("nacsr.spec", "StudySpec"),
     "compile": ("nacsr.compiler", "compile"),
     "from_arrays": ("nacsr.data.dataset", "from_arrays"),
+    "load_module": ("nacsr.checkpoint", "load_module"),
     "load_spec": ("nacsr.spec", "load_spec"),
 }
 

@@ -259,6 +259,17 @@ class Archive:
         msg = f"{self.path.parent}: {what} {id_!r}; 'nacsr front {self.path.parent}' lists them"
         raise ArchiveError(msg)
 
+    def origin(self, id_: str) -> Outcome | None:
+        """The outcome of the job that first met a candidate, or None if it is not kept.
+
+        Raises:
+            ArchiveError: as ``entry``.
+        """
+        with self._reading() as db:
+            found = (self.entry(id_).id,)
+            (key,) = db.execute("SELECT job FROM candidates WHERE id = ?", found).fetchone()
+        return self.outcome(key)
+
     def entries(self, *, designs_only: bool = False) -> list[Entry]:
         """All candidates, ordered by id."""
         where = "WHERE graph IS NOT NULL" if designs_only else ""

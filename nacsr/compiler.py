@@ -141,7 +141,7 @@ def _finished(source: str, to: str | None, name: str) -> Design | None:
         SpecError: for any other folder.
         ArchiveError, EmitError: if there is no such design.
     """
-    if found := _run_and_id(source):
+    if found := run_and_id(source):
         return from_run(*found, to=to, name=name)
     folder = Path(source)
     if not source.strip() or not _is_folder(folder):
@@ -207,7 +207,8 @@ def setting_of(archive: Archive) -> Setting:
     return Setting.from_json(archive.meta("setting") or "{}")
 
 
-def _run_and_id(source: str) -> tuple[Path, str] | None:
+def run_and_id(source: str) -> tuple[Path, str] | None:
+    """The parts of ``RUN:ID``, or None if it is none."""
     match = re.fullmatch(r"(.+):([0-9a-fA-F]{1,12})", source)  # no formula has a colon
     return None if match is None else (Path(match[1]), match[2].lower())
 

@@ -177,11 +177,11 @@ class Study:
 
     def expected_jobs(self) -> dict[str, int]:
         """Jobs a family at most, for a progress display."""
-        b, outputs = BUDGETS[self.spec.budget], len(self.prepared.problem.outputs)
-        return {
-            "expression": outputs * b.restarts + 1 + b.taggers,
-            "network": NeuralFrontend.expected_jobs(b),
-        }
+        b, problem = BUDGETS[self.spec.budget], self.prepared.problem
+        found = {"expression": len(problem.outputs) * b.restarts + 1 + b.taggers}
+        if (network := self.spec.families.network) is not None:
+            found["network"] = NeuralFrontend.expected_jobs(problem, network, b)
+        return found
 
     # --- the loop ----------------------------------------------------------------------
 

@@ -5,7 +5,14 @@ from nacsr.spec.campaign import CampaignSpec, SweepSpec, load_study
 from nacsr.spec.document import ConstraintSpec, StudySpec, load_spec
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
 from nacsr.spec.families import ExpressionSpec, FamiliesSpec
-from nacsr.spec.networks import DeepSetsSpec, ImageSpec, MlpSpec, NetworkSpec, StackSpec
+from nacsr.spec.networks import (
+    DeepSetsSpec,
+    ImageSpec,
+    LocalSpec,
+    MlpSpec,
+    NetworkSpec,
+    StackSpec,
+)
 from nacsr.spec.reading import read_yaml
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "FamiliesSpec",
     "ImageSpec",
     "InputSpec",
+    "LocalSpec",
     "MlpSpec",
     "NetworkSpec",
     "SplitSpec",

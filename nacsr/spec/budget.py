@@ -23,6 +23,8 @@ class Budget:
         search_steps: optimiser steps of the short training, for those that are trained longest.
         finalists: networks trained again with Brevitas.
         final_steps: optimiser steps of that training.
+        picks: networks of the local search.
+        trials: recipes that it tries for each.
     """
 
     evaluations: int
@@ -34,10 +36,12 @@ class Budget:
     search_steps: int
     finalists: int
     final_steps: int
+    picks: int
+    trials: int
 
 
 BUDGETS: Mapping[str, Budget] = {
-    "quick": Budget(2_000, 1, 1_500, 4, 6, 2, 300, 2, 800),
-    "default": Budget(20_000, 1, 5_000, 32, 24, 10, 1_800, 8, 3_000),
-    "thorough": Budget(200_000, 3, 10_000, 48, 32, 30, 6_000, 12, 12_000),
+    "quick": Budget(2_000, 1, 1_500, 4, 6, 2, 300, 2, 800, 2, 4),
+    "default": Budget(20_000, 1, 5_000, 32, 24, 10, 1_800, 8, 3_000, 4, 16),
+    "thorough": Budget(200_000, 3, 10_000, 48, 32, 30, 6_000, 12, 12_000, 6, 40),
 }

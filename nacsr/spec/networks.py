@@ -15,6 +15,7 @@ from nacsr.spec.reading import read_yaml, tuples
 Bits = Annotated[int, Field(ge=2, le=16)]
 Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "none"]
 Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Choices(Section):
@@ -44,11 +45,41 @@ class StackSpec(Choices):
     mixed: bool = False
 
 
+class LocalSpec(Section):
+    """What is done to the chosen few after the search; a stage whose count is 0 is left out.
+
+    Attributes:
+        picks: networks of the front, from the most accurate to the smallest; by the budget.
+        trials: hyperparameters that are tried for each by TPE; by the budget.
+        bits: widths at which each is trained too, the same for all weights and values.
+        mixed_tolerance: share of the metric that mixed widths may lose; null for no such widths.
+        rounds: of pruning.
+        share: of the weights that are left, taken out in a round.
+        criteria: ``magnitude``, the smallest of each layer; ``cost``, what saves most area for the
+            loss that it costs.
+        every: rounds from one pruned network that may become a design to the next.
+        pruning_tolerance: share of the metric after whose loss pruning ends.
+        designs: how many of all these are trained on with Brevitas.
+    """
+
+    picks: Count | None = None
+    trials: Count | None = None
+    bits: tuple[Bits, ...] = ()
+    mixed_tolerance: Share | None = 0.01
+    rounds: Count = 20
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    criteria: tuple[Literal["magnitude", "cost"], ...] = ("cost",)
+    every: Positive = 2
+    pruning_tolerance: Share = 0.1
+    designs: Count = 8
+
+
 class _Quantised(Choices):
-    """Bits of a whole network."""
+    """Bits of a whole network, and what follows the search of it."""
 
     weight_bits: tuple[Bits, ...] = (4, 6, 8)
     activation_bits: tuple[Bits, ...] = (6, 8, 10)
+    local: LocalSpec | None = LocalSpec()
 
 
 class MlpSpec(_Quantised, StackSpec):

@@ -13,12 +13,18 @@ import pytest
 
 import nacsr
 from nacsr.data.dataset import Dataset
-from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, MlpSpec, StudySpec
+from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, LocalSpec, MlpSpec, StudySpec
 from nacsr.tools import gxx
 
 TINY = FamiliesSpec(
     expression=ExpressionSpec(functions=("gauss",), max_size=12),
-    network=MlpSpec(depth=(1,), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,)),
+    network=MlpSpec(
+        depth=(1,),
+        widths=(4, 8),
+        weight_bits=(4, 6),
+        activation_bits=(6,),
+        local=LocalSpec(picks=1, trials=2, mixed_tolerance=None, rounds=2, designs=2),
+    ),
 )
 
 

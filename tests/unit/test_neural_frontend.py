@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 
 from nacsr.data.events import Events
-from nacsr.data.words import derive_features, fit_scaling, to_words
 from nacsr.errors import GraphError
-from nacsr.fixed import Fixed
-from nacsr.frontends.base import Job, Problem
+from nacsr.frontends.base import Job
 from nacsr.frontends.neural import jobs as work
 from nacsr.frontends.neural import qat
 from nacsr.frontends.neural.frontend import RUNGS, NeuralFrontend, spread
@@ -22,8 +20,9 @@ from nacsr.metrics import accuracy
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.spec import BUDGETS, MlpSpec
 from nacsr.targets import target
+from tests.unit.tiny_problem import tiny_problem
 
-SPEC = MlpSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,))
+SPEC = MlpSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), local=None)
 BUDGET = replace(
     BUDGETS["quick"], population=6, generations=3, search_steps=20, finalists=3, final_steps=30
 )
@@ -31,22 +30,7 @@ BUDGET = replace(
 
 @pytest.fixture(scope="module")
 def problem():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(900, 4)) * [1, 10, 0.1, 100] + [0, 5, 1, -30]
-    y = (x[:, 0] * 10 + x[:, 1] > 5).astype(np.int64) + (x[:, 2] > 1)
-    features = derive_features(x[:600], ["a", "b", "c", "d"])
-    words = to_words(x, features)
-    return Problem(
-        features=features,
-        classes=("none", "one", "both"),
-        scaling=fit_scaling(words[:600], features),
-        train=Events(words[:600], y[:600]),
-        validation=Events(words[600:], y[600:]),
-        target="vu13p",
-        clock_mhz=200.0,
-        precision=Fixed(16, 6),
-        digest="events",
-    )
+    return tiny_problem()
 
 
 def search(problem, seed=1, known=None, spec=SPEC, run=NeuralFrontend.run):
@@ -302,7 +286,12 @@ def test_a_study_whose_networks_all_fail_ends(problem):
 
 def test_a_space_of_one_network_ends(problem):
     spec = MlpSpec(
-        depth=(1,), widths=(4,), batchnorm=(False,), weight_bits=(4,), activation_bits=(6,)
+        depth=(1,),
+        widths=(4,),
+        batchnorm=(False,),
+        weight_bits=(4,),
+        activation_bits=(6,),
+        local=None,
     )
     batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, (0.5, 1.0, 1.0)))
     kinds = [[job.kind for job in jobs] for jobs, _ in batches]

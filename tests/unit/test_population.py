@@ -189,6 +189,26 @@ def test_training_ends_where_torch_ends(quantised):
             torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)
 
 
+def test_zeros_stay_zero_and_l1_pulls_as_in_torch():
+    network = MLPS["every activation"]
+    shown = replace(lesson(rows(), 10), l1=0.01, sparse=True)
+    params, plan = folded(network, shown.rows.x)
+    for weight, bias in params:
+        weight[:, ::3] = 0
+        bias[0] = 0
+    (ours,) = fit([network], [params], shown, [plan])
+    theirs = alone(network, params, shown, plan)
+    for start, mine, other in zip(params, ours, theirs, strict=True):
+        for begun, a, b in zip(start, mine, other, strict=True):
+            assert ((a == 0) == (begun == 0)).all()
+            assert ((b == 0) == (begun == 0)).all()
+            torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-3)
+    (free,) = fit([network], [params], replace(shown, l1=0.0), [plan])
+    assert sum(float(t.abs().sum()) for p in ours for t in p) < sum(
+        float(t.abs().sum()) for p in free for t in p
+    )
+
+
 @pytest.mark.parametrize("group", [MLPS, SETS], ids=["mlp", "sets"])
 def test_neighbours_change_nothing(group):
     networks, shown = list(group.values()), lesson(rows())

@@ -229,6 +229,15 @@ def test_a_space_without_a_kind_is_of_perceptrons():
             r"network.channels\[0\]: expected an integer, got 'a'",
         ),
         (3, "families.network: expected keys and values, got 3"),
+        ({"local": {"trails": 3}}, "network.local: unknown key 'trails', did you mean 'trials'"),
+        ({"local": {"picks": -1}}, "network.local.picks: expected greater than or equal to 0"),
+        ({"local": {"share": 1.0}}, "network.local.share: expected less than 1, got 1.0"),
+        ({"local": {"pruning_tolerance": "1%"}}, "pruning_tolerance: expected a number, got '1%'"),
+        ({"local": {"bits": [32]}}, r"local.bits\[0\]: expected less than or equal to 16, got 32"),
+        (
+            {"local": {"criteria": ["costs"]}},
+            r"network.local.criteria\[0\]: expected 'magnitude' or 'cost', got 'costs'",
+        ),
     ],
 )
 def test_a_wrong_space_is_told_in_words_of_yaml(network, message):

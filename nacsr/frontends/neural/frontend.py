@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import jobs, lessons
+from nacsr.frontends.neural.local import search as local
 from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.space.genes import check, decode, genes
 from nacsr.measure import METRICS, QUALITY, Measurement
@@ -27,6 +28,9 @@ TOGETHER = 8
 SHARE = 1 / 3
 """Of a generation that goes on to the next rung, which trains as many times longer."""
 RUNGS = 3
+
+RUNS = {**jobs.RUNS, **local.RUNS}
+"""What runs each kind of job."""
 
 Objectives = tuple[float, ...]
 
@@ -76,22 +80,25 @@ class NeuralFrontend:
         self._training: list[str] = []
         self._rung = self._done = 0
         self._tried: dict[str, _Tried] = {}
-        self._finished = False
+        self._outcomes: Sequence[Outcome] | None = None
+        self._after = self._stages()
 
     def ask(self) -> list[Job]:
-        """The next rung of a generation's new networks; after the last one, the finalists."""
+        """The next rung of a generation's new networks; after the last one, what follows it."""
         while not self._training and self._done < self._budget.generations:
             self._propose()
         if self._training:
             return self._search_jobs()
-        if self._finished:
+        try:
+            self.phase, made = self._after.send(self._outcomes)
+        except StopIteration:
             return []
-        self._finished, self.phase = True, "network training"
-        return [self._final_job(one) for one in self._finalists()]
+        return made
 
     def tell(self, asked: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
         """Take the outcomes of the last batch, in order."""
-        if self._finished:
+        if not self._training:
+            self._outcomes = outcomes
             return
         for job, outcome in zip(asked, outcomes, strict=True):
             self._learn(job, outcome)
@@ -171,6 +178,19 @@ class NeuralFrontend:
         label = some[0].network.title + (f" and {len(some) - 1} more" if len(some) > 1 else "")
         return Job(FAMILY, "search", payload, label, arrays)
 
+    def _stages(self) -> Generator[tuple[str, list[Job]], Any, None]:
+        """After the search: the local search of some, then designs."""
+        made: list[Job] = []
+        if self._spec.local is not None:
+            near = local.Local(self._problem, self._spec.local, self._budget, self._seed)
+            picks = [local.Pick(one.network, one.candidate) for one in self._chosen(near.picks)]
+            known = (yield from near.search(picks)) if picks else []
+            scores = [self._objectives(one.measurements) for one in known]
+            made = [near.refined(known[i]) for i in _spread(scores, near.spec.designs)]
+        finalists = [self._final_job(one) for one in self._chosen(self._budget.finalists)]
+        if finalists or made:
+            yield "network training", [*finalists, *made]
+
     def _final_job(self, one: _Tried) -> Job:
         payload = {
             "network": one.network.to_dict(),
@@ -180,29 +200,36 @@ class NeuralFrontend:
         }
         return Job(FAMILY, "final", payload, one.network.title)
 
-    def _finalists(self) -> list[_Tried]:
+    def _chosen(self, count: int) -> list[_Tried]:
+        """Of the networks that were searched, some of the front."""
         alive = [t for t in self._tried.values() if t.objectives is not None]
-        points = np.array([t.objectives for t in alive], dtype=np.float64).reshape(len(alive), 3)
-        return [alive[i] for i in spread(points, self._budget.finalists)]
+        return [alive[i] for i in _spread([t.objectives for t in alive if t.objectives], count)]
 
     @staticmethod
-    def expected_jobs(budget: Budget) -> int:
+    def expected_jobs(problem: Problem, spec: NetworkSpec, budget: Budget) -> int:
         """Jobs at most, for a progress display."""
         sizes = [budget.population]
         while len(sizes) < RUNGS:
             sizes.append(_going(sizes[-1]))
         rungs = sum(math.ceil(size / TOGETHER) for size in sizes)
-        return budget.generations * rungs + budget.finalists
+        near = spec.local and local.Local(problem, spec.local, budget, 0)
+        more = near.expected_jobs if near else 0
+        return budget.generations * rungs + budget.finalists + more
 
     @staticmethod
     def run(job: Job, problem: Problem) -> Outcome:
         """Execute one job; a failed training is a ``Found`` with its reason."""
-        return jobs.RUNS[job.kind](job, problem)
+        return RUNS[job.kind](job, problem)
 
 
 def _going(networks: int) -> int:
     """How many go on to the next rung."""
     return max(math.ceil(networks * SHARE), 2)
+
+
+def _spread(scores: Sequence[Objectives], count: int) -> list[int]:
+    """Indices of some of the front, as ``spread``."""
+    return spread(np.array(scores, dtype=np.float64), count) if scores else []
 
 
 def spread(points: NDArray[np.float64], count: int) -> list[int]:

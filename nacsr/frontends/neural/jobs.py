@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 FAMILY = "network"
 FLOW = "hls4ml"
-FLOAT_SHARE = 0.6
-"""Share of a training's steps that are done in float; the others are quantised."""
 CHECKED = 4096
 """Validation events on which a lowered network must equal Brevitas bit for bit."""
 
@@ -53,18 +51,19 @@ def search(job: Job, problem: Problem) -> Outcome:
     """
     p = job.payload
     networks = [Network.from_dict(n) for n in p["networks"]]
-    rows = _rows(problem)
+    rows = rows_of(problem)
     with one_thread():
         trained = _trained(job, networks, rows)
         found = [
-            _measured(n, t, rows, problem, job) for n, t in zip(networks, trained, strict=True)
+            measured(searched(n, job), n, t, rows, problem)
+            for n, t in zip(networks, trained, strict=True)
         ]
     arrays: dict[str, NDArray[Any]] = {}
     plans: list[dict[str, str] | None] = []
     for i, one in enumerate(trained):
         plans.append(None if isinstance(one, NacsrError) else write_plan(one[0]))
         if not isinstance(one, NacsrError):
-            arrays |= _named(i, one[1])
+            arrays |= named(i, one[1])
     return Outcome({"plans": plans}, arrays, tuple(found))
 
 
@@ -78,30 +77,35 @@ def _trained(job: Job, networks: Sequence[Network], rows: Rows) -> list[Trained 
     begun: list[Trained | NacsrError]
     if rung:
         pairs = zip(networks, p["plans"], strict=True)
-        begun = [(read_plan(text), _learnt(i, n, job.arrays)) for i, (n, text) in enumerate(pairs)]
+        begun = [(read_plan(text), learnt(i, n, job.arrays)) for i, (n, text) in enumerate(pairs)]
     else:
-        first = round(steps * FLOAT_SHARE)
-        steps -= first
-        begun = _begun(networks, rows, first, seed)
+        first, steps = lessons.USUAL.split(steps)
+        begun = in_float(networks, rows, first, seed)
     lesson = lessons.lesson(
-        rows, steps, lessons.QUANTISED_RATE, lessons.stream(seed, "quantised", rung)
+        rows, steps, lessons.USUAL.quantised_rate, lessons.stream(seed, "quantised", rung)
     )
-    return _train_on(networks, begun, lesson)
+    return train_on(networks, begun, lesson)
 
 
-def _begun(
-    networks: Sequence[Network], rows: Rows, steps: int, seed: int
+def in_float(
+    networks: Sequence[Network],
+    rows: Rows,
+    steps: int,
+    seed: int,
+    recipe: lessons.Recipe = lessons.USUAL,
 ) -> list[Trained | NacsrError]:
     """Trained in float, BatchNorm folded, types chosen."""
     start = [initial(n, lessons.generator(seed, n.key)) for n in networks]
-    lesson = lessons.lesson(rows, steps, lessons.FLOAT_RATE, lessons.stream(seed, "float"))
+    order = lessons.stream(seed, "float")
+    lesson = lessons.lesson(rows, steps, recipe.float_rate, order, recipe)
     return [
-        _planned(network, params, rows)
+        planned(network, params, rows)
         for network, params in zip(networks, fit(networks, start, lesson), strict=True)
     ]
 
 
-def _planned(network: Network, params: Learnt | NacsrError, rows: Rows) -> Trained | NacsrError:
+def planned(network: Network, params: Learnt | NacsrError, rows: Rows) -> Trained | NacsrError:
+    """Without BatchNorms, and with the types that its values ask for."""
     import torch
 
     if isinstance(params, NacsrError):
@@ -114,19 +118,19 @@ def _planned(network: Network, params: Learnt | NacsrError, rows: Rows) -> Train
         return TrainingError.of(error)
 
 
-def _train_on(
+def train_on(
     networks: Sequence[Network], begun: Sequence[Trained | NacsrError], lesson: Lesson
 ) -> list[Trained | NacsrError]:
     """Quantised, from where they are."""
     found = list(begun)
     alive = [(i, one) for i, one in enumerate(begun) if not isinstance(one, NacsrError)]
-    learnt = fit(
+    results = fit(
         [networks[i] for i, _ in alive],
         [params for _, (_, params) in alive],
         lesson,
         [plan for _, (plan, _) in alive],
     )
-    for (i, (plan, _)), result in zip(alive, learnt, strict=True):
+    for (i, (plan, _)), result in zip(alive, results, strict=True):
         found[i] = result if isinstance(result, NacsrError) else (plan, result)
     return found
 
@@ -134,33 +138,44 @@ def _train_on(
 def final(job: Job, problem: Problem) -> Outcome:
     """One network trained to the end, with Brevitas from where its types are known."""
     network = Network.from_dict(job.payload["network"])
+    p, rows = job.payload, rows_of(problem)
+    recipe, seed = lessons.USUAL, int(p["seed"])
     candidate = _candidate(network, "brevitas", job)
     try:
         with one_thread():
-            graph = _finalist(network, problem, job)
-        measured = _costed(network, graph, problem)
+            steps = lessons.useful_steps(int(p["steps"]), len(rows.x))
+            first, steps = recipe.split(steps)
+            (begun,) = in_float([network], rows, first, seed, recipe)
+            order = lessons.stream(seed, "brevitas")
+            lesson = lessons.lesson(rows, steps, recipe.quantised_rate, order, recipe)
+            plan, params, graph = with_brevitas(network, begun, lesson, problem)
+        numbers = costed(network, graph, problem)
     except FAULTS as error:
         return Outcome(found=(Found(replace(candidate, reason=str(TrainingError.of(error)))),))
-    return Outcome(found=(Found(candidate, measured, graph),))
+    found = Found(candidate, numbers, graph)
+    return Outcome({"plan": write_plan(plan)}, named(0, params), (found,))
 
 
-def _finalist(network: Network, problem: Problem, job: Job) -> Graph:
-    rows, p = _rows(problem), job.payload
-    seed, steps = int(p["seed"]), lessons.useful_steps(int(p["steps"]), len(rows.x))
-    first = round(steps * FLOAT_SHARE)
-    (begun,) = _begun([network], rows, first, seed)
+def with_brevitas(
+    network: Network, begun: Trained | NacsrError, lesson: Lesson, problem: Problem
+) -> tuple[Plan, Learnt, Graph]:
+    """A network trained on with Brevitas; its design, which is that module bit for bit.
+
+    Raises:
+        NacsrError: if it failed before, diverges, or cannot be lowered.
+    """
     if isinstance(begun, NacsrError):
         raise begun
     plan, params = begun
     module = qat.build(network, plan, params)
-    seed = lessons.stream(seed, "brevitas")
-    qat.finetune(module, lessons.lesson(rows, steps - first, lessons.QUANTISED_RATE, seed))
-    if rows.units is not None:
-        found = in_units(network, plan, qat.parameters(network, module), rows.units)
-        module = qat.build(network, *found)
+    qat.finetune(module, lesson)
+    found = qat.parameters(network, module)
+    if lesson.rows.units is not None:
+        plan, found = in_units(network, plan, found, lesson.rows.units)
+        module = qat.build(network, plan, found)
     graph = from_brevitas(module, problem.features, problem.scaling)
     check(graph, module, problem)
-    return graph
+    return plan, found, graph
 
 
 def check(graph: Graph, module: nn.Sequential, problem: Problem) -> None:
@@ -181,11 +196,18 @@ def check(graph: Graph, module: nn.Sequential, problem: Problem) -> None:
         raise GraphError(msg)
 
 
-def _measured(
-    network: Network, trained: Trained | NacsrError, rows: Rows, problem: Problem, job: Job
+def measured(
+    candidate: Candidate,
+    network: Network,
+    trained: Trained | NacsrError,
+    rows: Rows,
+    problem: Problem,
+    density: Sequence[float] = (),
 ) -> Found:
-    """What is recorded of a short training: no design, so no graph."""
-    candidate = searched(network, job)
+    """What is recorded of a short training: no design, so no graph.
+
+    ``density`` is the share of weights that are not zero, one a layer that has any.
+    """
     try:
         if isinstance(trained, NacsrError):
             raise trained
@@ -198,14 +220,16 @@ def _measured(
                 _rehearsed(network, plan, params, problem, candidate.id),
             )
         graph = chain.lower(network, plan, params, problem.features, problem.scaling)
-        return Found(candidate, _costed(network, graph, problem))
+        return Found(candidate, costed(network, graph, problem, density))
     except FAULTS as error:
         return Found(replace(candidate, reason=str(TrainingError.of(error))))
 
 
-def _costed(network: Network, graph: Graph, problem: Problem) -> tuple[Measurement, ...]:
+def costed(
+    network: Network, graph: Graph, problem: Problem, density: Sequence[float] = ()
+) -> tuple[Measurement, ...]:
     """Bit-true quality and hardware of a design, and its bit operations."""
-    return (*measure(graph, problem, FLOW), operations(network, graph.digest))
+    return (*measure(graph, problem, FLOW), operations(network, graph.digest, density))
 
 
 def _rehearsed(
@@ -216,9 +240,9 @@ def _rehearsed(
     return (*rehearsed(values, problem, digest), operations(network, digest))
 
 
-def operations(network: Network, digest: str) -> Measurement:
+def operations(network: Network, digest: str, density: Sequence[float] = ()) -> Measurement:
     """Bit operations of a network, on whatever device; ``digest`` names it."""
-    count = bops(network)
+    count = bops(network, density)
     return Measurement("bops", count, "analytic", "architecture", tool_name(), "any device", digest)
 
 
@@ -234,7 +258,8 @@ def _candidate(network: Network, training: str, job: Job) -> Candidate:
     return Candidate(FAMILY, genotype, int(job.payload["seed"]), network.title, parents)
 
 
-def _rows(problem: Problem) -> Rows:
+def rows_of(problem: Problem) -> Rows:
+    """The training events as networks see them."""
     train, outputs = problem.train, len(problem.outputs)
     return Rows.of(problem.values(train), train, outputs, problem.task)
 
@@ -269,7 +294,7 @@ def read_plan(record: Mapping[str, str]) -> Plan:
     return found
 
 
-def _named(network: int, params: Learnt) -> dict[str, NDArray[Any]]:
+def named(network: int, params: Learnt) -> dict[str, NDArray[Any]]:
     """Parameters as named arrays."""
     return {
         f"{network}.{layer}.{number}": tensor.numpy()
@@ -278,8 +303,8 @@ def _named(network: int, params: Learnt) -> dict[str, NDArray[Any]]:
     }
 
 
-def _learnt(network: int, made: Network, arrays: Mapping[str, NDArray[Any]]) -> Learnt:
-    """The inverse of ``_named``."""
+def learnt(network: int, made: Network, arrays: Mapping[str, NDArray[Any]]) -> Learnt:
+    """The inverse of ``named``."""
     import torch
 
     found: Learnt = []
@@ -291,4 +316,4 @@ def _learnt(network: int, made: Network, arrays: Mapping[str, NDArray[Any]]) -> 
 
 
 RUNS = {"search": search, "final": final}
-"""What runs each kind of job."""
+"""What runs each kind of job of the global search and its end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,13 +21,46 @@ MIN_BATCHES = 24
 keeps small sets from being learnt by heart (6,000 events: 1-3 % of accuracy)."""
 EPOCHS = 120
 """No event is trained on more often: beyond, small sets are only learnt by heart."""
-FLOAT_RATE = 1e-2
-QUANTISED_RATE = 5e-3
-DECAY = 0.2
-"""Strong: networks this small overfit thousands of events, and small weights quantise well."""
 
 
-def lesson(rows: Rows, steps: int, rate: float, seed: int) -> Lesson:
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained: first in float, then with its quantisers.
+
+    Attributes:
+        float_rate: first learning rate of the float part.
+        quantised_rate: that of the quantised part.
+        decay: of weights. Strong: networks this small overfit thousands of events, and small
+            weights quantise well.
+        l1: weight of the sum of absolute parameters in the loss.
+        float_share: share of the steps that are done in float.
+    """
+
+    float_rate: float = 1e-2
+    quantised_rate: float = 5e-3
+    decay: float = 0.2
+    l1: float = 0.0
+    float_share: float = 0.6
+
+    def split(self, steps: int) -> tuple[int, int]:
+        """Steps in float, and quantised ones."""
+        first = round(steps * self.float_share)
+        return first, steps - first
+
+
+USUAL = Recipe()
+"""How the search trains."""
+
+
+def lesson(
+    rows: Rows,
+    steps: int,
+    rate: float,
+    seed: int,
+    recipe: Recipe = USUAL,
+    *,
+    sparse: bool = False,
+) -> Lesson:
     """Steps of batches drawn without replacement until all events were seen, then anew.
 
     Args:
@@ -34,6 +68,8 @@ def lesson(rows: Rows, steps: int, rate: float, seed: int) -> Lesson:
         steps: how many batches.
         rate: the first learning rate; it falls by a cosine.
         seed: of the order of events.
+        recipe: gives decay and L1.
+        sparse: whether parameters that are zero stay zero.
     """
     batch, events = batch_size(len(rows.x)), len(rows.x)
     rng = np.random.default_rng(seed)
@@ -41,7 +77,7 @@ def lesson(rows: Rows, steps: int, rate: float, seed: int) -> Lesson:
     epochs = [rng.permutation(events)[: whole * batch] for _ in range(math.ceil(steps / whole))]
     order = np.concatenate(epochs).reshape(-1, batch)[:steps]
     rates = rate * 0.5 * (1 + np.cos(np.pi * np.arange(steps) / steps))
-    return Lesson(rows, order, rates, DECAY)
+    return Lesson(rows, order, rates, recipe.decay, recipe.l1, sparse)
 
 
 def useful_steps(steps: int, events: int) -> int:

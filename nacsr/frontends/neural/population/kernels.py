@@ -258,13 +258,31 @@ def squares(z: Reals, y: Reals, weights: Reals, d: Reals) -> float:
 
 
 @compiled
-def adam(p: Reals, g: Reals, m: Reals, v: Reals, rate: float, decay: float, step: int) -> None:
-    """AdamW of Loshchilov & Hutter (1711.05101) with torch's defaults; step counts from 1."""
+def adam(
+    p: Reals,
+    g: Reals,
+    m: Reals,
+    v: Reals,
+    rate: float,
+    decay: float,
+    l1: float,
+    sparse: bool,
+    step: int,
+) -> None:
+    """AdamW of Loshchilov & Hutter (1711.05101) with torch's defaults; step counts from 1.
+
+    ``l1`` times the sum of absolute values is added to the loss; where ``sparse``, what is zero
+    stays zero.
+    """
     b1, b2, tiny = f32(0.9), f32(0.999), f32(1e-8)
     first = f32(rate / (1 - 0.9**step))
     second = f32(1 / math.sqrt(1 - 0.999**step))
     keep = f32(1 - rate * decay)
+    pull, free = f32(l1), f32(0 if sparse else 1)
     for i in range(p.size):
-        m[i] = b1 * m[i] + (f32(1) - b1) * g[i]
-        v[i] = b2 * v[i] + (f32(1) - b2) * g[i] * g[i]
-        p[i] = p[i] * keep - first * m[i] / (np.sqrt(v[i]) * second + tiny)
+        sign = f32(p[i] > 0) - f32(p[i] < 0)
+        d = g[i] + pull * sign
+        m[i] = b1 * m[i] + (f32(1) - b1) * d
+        v[i] = b2 * v[i] + (f32(1) - b2) * d * d
+        moves = max(sign * sign, free)
+        p[i] = p[i] * keep - moves * (first * m[i] / (np.sqrt(v[i]) * second + tiny))

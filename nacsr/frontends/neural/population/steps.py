@@ -257,6 +257,8 @@ def train(
     order: Ints,
     rates: NDArray[np.float64],
     decay: float,
+    l1: float,
+    sparse: bool,
     p: Reals,
     m: Reals,
     v: Reals,
@@ -272,6 +274,8 @@ def train(
         order: events of every step, (steps, batch).
         rates: learning rates, (steps,).
         decay: of weights.
+        l1: weight of the sum of absolute parameters in the loss.
+        sparse: whether parameters of zero stay zero.
         p, m, v: parameters and moments, in place.
         losses: (networks, steps); a network whose loss is not finite is left alone from there.
     """
@@ -303,5 +307,13 @@ def train(
             if alive[net]:
                 backward(program, grids, net, mine, snapped, events, room, g[: end - begin])
                 k.adam(
-                    mine, g[: end - begin], m[begin:end], v[begin:end], rates[step], decay, step + 1
+                    mine,
+                    g[: end - begin],
+                    m[begin:end],
+                    v[begin:end],
+                    rates[step],
+                    decay,
+                    l1,
+                    sparse,
+                    step + 1,
                 )

@@ -36,12 +36,16 @@ class Lesson:
         order: which of them make each step's batch, shape (steps, batch).
         rates: learning rate of every step.
         decay: of weights, as of AdamW.
+        l1: weight of the sum of all parameters' absolute values in the loss.
+        sparse: whether parameters that are zero stay zero, as those of a pruned network.
     """
 
     rows: Rows
     order: NDArray[np.int64]
     rates: NDArray[np.float64]
     decay: float
+    l1: float = 0.0
+    sparse: bool = False
 
 
 Learnt = list[tuple["torch.Tensor", ...]]
@@ -130,6 +134,8 @@ def _packed(
             lesson.order,
             lesson.rates,
             lesson.decay,
+            lesson.l1,
+            lesson.sparse,
             values,
             np.zeros_like(values),
             np.zeros_like(values),
@@ -186,7 +192,9 @@ def descend(
     """
     import torch
 
-    optimiser = torch.optim.AdamW(list(parameters), weight_decay=lesson.decay, fused=True)
+    learnt = list(parameters)
+    optimiser = torch.optim.AdamW(learnt, weight_decay=lesson.decay, fused=True)
+    masks = [p.detach() != 0 for p in learnt] if lesson.sparse else []
     rows, count = lesson.rows, len(lesson.order)
     for step, (order, rate) in enumerate(zip(lesson.order, lesson.rates, strict=True)):
         for group in optimiser.param_groups:
@@ -197,4 +205,10 @@ def descend(
             raise _error(loss.item(), step, count)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
-        optimiser.step()
+        with torch.no_grad():
+            for p in learnt if lesson.l1 else ():
+                if p.grad is not None:
+                    p.grad.add_(p.sign(), alpha=lesson.l1)
+            optimiser.step()
+            for p, mask in zip(learnt, masks, strict=False):
+                p.mul_(mask)
