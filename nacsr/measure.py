@@ -19,6 +19,16 @@ class Metric:
     about: str
 
 
+def minimised(metric: str, value: float) -> float:
+    """A value of which less is better: that of a metric to be maximised is negated."""
+    return -value if metric in METRICS and METRICS[metric].maximise else value
+
+
+def usual_objectives(task: str) -> tuple[str, ...]:
+    """What a study of a task is for unless it says otherwise."""
+    return QUALITY[task][0], "luts", "dsps", "latency_cycles"
+
+
 def tool_name() -> str:
     """This program and its version, as measurements name it."""
     return f"nacsr {version('nacsr')}"
@@ -40,6 +50,7 @@ METRICS: Mapping[str, Metric] = {
     "brams": Metric("BRAM18", False, "18-kbit block RAMs"),
     "latency_cycles": Metric("cycles", False, "clock cycles from input to output"),
     "ii_cycles": Metric("cycles", False, "initiation interval: cycles between events"),
+    "bops": Metric("BOP", False, "bit operations (Eq. A.1-A.5 of NAC), from the architecture"),
     "mismatches": Metric("words", False, "output words that differ from the interpreter"),
 }
 
@@ -52,8 +63,11 @@ QUALITY: Mapping[str, tuple[str, ...]] = {
 }
 """Metrics of how good a design is, by task; the first is the usual objective."""
 
-OBJECTIVES = (*(m for metrics in QUALITY.values() for m in metrics), *HARDWARE)
-"""Metrics that every design has before the test events are read: a front is made of these."""
+ARCHITECTURE = ("bops",)
+"""Metrics of a network, whatever its flow; formulas have none."""
+
+OBJECTIVES = (*(m for metrics in QUALITY.values() for m in metrics), *HARDWARE, *ARCHITECTURE)
+"""Metrics that designs have before the test events are read: a front is made of these."""
 
 METHODS: Mapping[str, str] = {
     "analytic": "rules fitted to published reports (nacsr.cost)",

@@ -23,6 +23,9 @@ class Budget:
         search_steps: optimiser steps of the short training, for those that are trained longest.
         finalists: networks trained again with Brevitas.
         final_steps: optimiser steps of that training.
+        rungs: how often a generation's best go on training (successive halving); 1: all are
+            trained to the end.
+        factor: how many times longer each rung is than the one before; one in so many goes on.
     """
 
     evaluations: int
@@ -34,6 +37,8 @@ class Budget:
     search_steps: int
     finalists: int
     final_steps: int
+    rungs: int = 3
+    factor: float = 3.0
 
 
 BUDGETS: Mapping[str, Budget] = {

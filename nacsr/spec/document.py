@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nacsr.errors import SpecError, unknown
-from nacsr.measure import HARDWARE, OBJECTIVES, QUALITY
+from nacsr.measure import ARCHITECTURE, HARDWARE, OBJECTIVES, QUALITY, usual_objectives
 from nacsr.spec.base import Section, some, working
 from nacsr.spec.budget import BudgetName
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
@@ -53,15 +53,21 @@ class StudySpec(Section):
             dataset = value.get("dataset")
             task = dataset.get("task") if isinstance(dataset, Mapping) else None
             task = dataset.task if isinstance(dataset, DatasetSpec) else task
-            quality = QUALITY.get(str(task), QUALITY["classification"])[0]
-            value = {**value, "objectives": (quality, "luts", "dsps", "latency_cycles")}
+            known = str(task) if task in QUALITY else "classification"
+            value = {**value, "objectives": usual_objectives(known)}
         return value
 
     @model_validator(mode="after")
     def _of_task(self) -> StudySpec:
         fitting = QUALITY[self.dataset.task]
         for name in self.objectives:
-            if name not in HARDWARE and name not in fitting:
+            if name in ARCHITECTURE and self.families.expression is not None:
+                msg = (
+                    f"objectives: {name} is of networks only, formulas have none; leave it out, or "
+                    "search networks alone with families: {expression: null}"
+                )
+                raise ValueError(msg)
+            if name not in (*HARDWARE, *ARCHITECTURE, *fitting):
                 msg = f"objectives: {name} is none of a {self.dataset.task}: {', '.join(fitting)}"
                 raise ValueError(msg)
         return self

@@ -14,21 +14,17 @@ from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import jobs, lessons
 from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.space.genes import check, decode, genes
-from nacsr.measure import METRICS, QUALITY, Measurement
+from nacsr.frontends.neural.start import begun
+from nacsr.measure import usual_objectives
+from nacsr.search.goals import Goals, Score
 from nacsr.search.halving import promoted
 from nacsr.search.nsga2 import Nsga2
 from nacsr.search.pareto import nondominated
 from nacsr.spec import Budget, NetworkSpec
-from nacsr.targets import target
 
 FAMILY = jobs.FAMILY
 TOGETHER = 8
 """Networks that one job trains: fixed, so that jobs do not depend on the number of workers."""
-SHARE = 1 / 3
-"""Of a generation that goes on to the next rung, which trains as many times longer."""
-RUNGS = 3
-
-Objectives = tuple[float, ...]
 
 
 @dataclass(slots=True)
@@ -37,7 +33,7 @@ class _Tried:
 
     network: Network
     candidate: str = ""
-    objectives: Objectives | None = None
+    score: Score | None = None
     """None if its training failed."""
     plan: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -46,27 +42,41 @@ class _Tried:
 class NeuralFrontend:
     """Searches networks generation by generation, then trains the best again with Brevitas.
 
-    Three objectives are minimised: the share of wrong validation events, or the root of the
-    mean squared error of a regression (both bit-true), the area in LUTs, where a DSP counts as
-    many LUTs as the target has for each of its DSPs, and the latency in cycles. A failed
-    training ranks behind every success.
+    What is minimised, and who ranks behind for being too large or too slow, its ``goals`` say;
+    physics is bit-true, on the validation events. A failed training ranks behind every success.
 
-    A generation is trained in rungs, each three times as long as the one before: the third of it
-    that is best by rank and crowding goes on (successive halving, Jamieson and Talwalkar,
-    AISTATS 2016); the others keep the objectives that they reached.
+    A generation is trained in rungs, each longer than the one before (three times, unless the
+    budget says otherwise): the third of it that is best by rank and crowding goes on (successive
+    halving, Jamieson and Talwalkar, AISTATS 2016); the others keep the scores that they reached.
+
+    Args:
+        problem: events, target and clock.
+        spec: what may be searched, and where to start.
+        budget: how much work.
+        seed: of every random choice.
+        goals: objectives and limits; by default the usual objectives of the task, no limits.
 
     Raises:
-        SpecError: for a search space without a possible network.
+        SpecError: for a search space without a possible network, or a start outside of it.
     """
 
     family = FAMILY
 
-    def __init__(self, problem: Problem, spec: NetworkSpec, budget: Budget, seed: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        spec: NetworkSpec,
+        budget: Budget,
+        seed: int,
+        goals: Goals | None = None,
+    ) -> None:
         self.phase = "network search"
         self._problem, self._spec, self._budget, self._seed = problem, spec, budget, seed
         self._shape, self._outputs = problem.shape, len(problem.outputs)
         check(spec, self._shape, self._outputs)
-        self._nsga2 = Nsga2(genes(spec), 3, budget.population, seed)
+        self._goals = goals or Goals(usual_objectives(problem.task), problem.target)
+        start = begun(spec, self._shape, self._outputs, budget.population)
+        self._nsga2 = Nsga2(genes(spec), len(self._goals.axes), budget.population, seed, start)
         self._generation: list[str] = []
         self._training: list[str] = []
         self._rung = self._done = 0
@@ -90,9 +100,9 @@ class NeuralFrontend:
             return
         for job, outcome in zip(asked, outcomes, strict=True):
             self._learn(job, outcome)
-        points = [self._tried[key].objectives for key in self._training]
-        last = self._rung == RUNGS - 1
-        going = [] if last else promoted(points, _going(len(points)))
+        scores = [self._tried[key].score for key in self._training]
+        last = self._rung == self._budget.rungs - 1
+        going = [] if last else promoted(scores, _going(len(scores), self._budget))
         self._training, self._rung = [self._training[i] for i in going], self._rung + 1
         if not self._training:
             self._breed()
@@ -113,7 +123,7 @@ class NeuralFrontend:
 
     def _breed(self) -> None:
         if self._generation:
-            self._nsga2.tell([self._tried[key].objectives for key in self._generation])
+            self._nsga2.tell([self._tried[key].score for key in self._generation])
 
     def _learn(self, job: Job, outcome: Outcome) -> None:
         found = {f.candidate.id: f for f in outcome.found}
@@ -122,7 +132,7 @@ class NeuralFrontend:
             mine = found[jobs.searched(one.network, job).id]
             failed = bool(mine.candidate.reason)
             one.candidate = mine.candidate.id
-            one.objectives = None if failed else self._objectives(mine.measurements)
+            one.score = None if failed else self._goals.score(mine.measurements)
             one.plan = outcome.result["plans"][i] or {}
             one.arrays = {
                 name.removeprefix(f"{i}."): array
@@ -130,17 +140,9 @@ class NeuralFrontend:
                 if name.startswith(f"{i}.")
             }
 
-    def _objectives(self, measured: Sequence[Measurement]) -> Objectives:
-        value = {m.metric: m.value for m in measured}
-        quality = QUALITY[self._problem.task][0]
-        wrong = 1 - value[quality] if METRICS[quality].maximise else value[quality]
-        device = target(self._problem.target)
-        area = value["luts"] + value["dsps"] * device.luts / device.dsps
-        return wrong, area, value["latency_cycles"]
-
     def _search_jobs(self) -> list[Job]:
-        rung, generations = self._rung, self._budget.generations
-        self.phase = f"network search {self._done}/{generations}, rung {rung + 1}/{RUNGS}"
+        rung, generations, rungs = self._rung, self._budget.generations, self._budget.rungs
+        self.phase = f"network search {self._done}/{generations}, rung {rung + 1}/{rungs}"
         some = [self._tried[key] for key in self._training]
         return [
             self._search_job(some[at : at + TOGETHER], rung) for at in range(0, len(some), TOGETHER)
@@ -150,7 +152,7 @@ class NeuralFrontend:
         whole = lessons.useful_steps(self._budget.search_steps, len(self._problem.train.y))
         payload: dict[str, Any] = {
             "networks": [one.network.to_dict() for one in some],
-            "steps": max(round(whole * SHARE ** (RUNGS - 1 - rung)), 2),
+            "steps": max(round(whole / self._budget.factor ** (self._budget.rungs - 1 - rung)), 2),
             "rung": rung,
             "seed": self._seed,
         }
@@ -173,16 +175,21 @@ class NeuralFrontend:
         return Job(FAMILY, "final", payload, one.network.title)
 
     def _finalists(self) -> list[_Tried]:
-        alive = [t for t in self._tried.values() if t.objectives is not None]
-        points = np.array([t.objectives for t in alive], dtype=np.float64).reshape(len(alive), 3)
-        return [alive[i] for i in spread(points, self._budget.finalists)]
+        """Some of the front; if none is within the limits, those of the least excess."""
+        alive = [(t, t.score) for t in self._tried.values() if t.score is not None]
+        within = [(t, score.objectives) for t, score in alive if not score.excess]
+        if not within:
+            nearest = sorted(alive, key=lambda one: one[1].excess)
+            return [t for t, _ in nearest[: self._budget.finalists]]
+        points = np.array([objectives for _, objectives in within])
+        return [within[i][0] for i in spread(points, self._budget.finalists)]
 
     @staticmethod
     def expected_jobs(budget: Budget) -> int:
         """Jobs at most, for a progress display."""
         sizes = [budget.population]
-        while len(sizes) < RUNGS:
-            sizes.append(_going(sizes[-1]))
+        while len(sizes) < budget.rungs:
+            sizes.append(_going(sizes[-1], budget))
         rungs = sum(math.ceil(size / TOGETHER) for size in sizes)
         return budget.generations * rungs + budget.finalists
 
@@ -192,9 +199,9 @@ class NeuralFrontend:
         return jobs.RUNS[job.kind](job, problem)
 
 
-def _going(networks: int) -> int:
+def _going(networks: int, budget: Budget) -> int:
     """How many go on to the next rung."""
-    return max(math.ceil(networks * SHARE), 2)
+    return max(math.ceil(networks / budget.factor), 2)
 
 
 def spread(points: NDArray[np.float64], count: int) -> list[int]:
