@@ -50,7 +50,9 @@ METRICS: Mapping[str, Metric] = {
     "brams": Metric("BRAM18", False, "18-kbit block RAMs"),
     "latency_cycles": Metric("cycles", False, "clock cycles from input to output"),
     "ii_cycles": Metric("cycles", False, "initiation interval: cycles between events"),
-    "bops": Metric("BOP", False, "bit operations (Eq. A.1-A.5 of NAC), from the architecture"),
+    "bops": Metric(
+        "BOP", False, "bit operations (Eq. A.1-A.5 of NAC, arXiv:2501.05515), from the architecture"
+    ),
     "mismatches": Metric("words", False, "output words that differ from the interpreter"),
 }
 
@@ -70,9 +72,9 @@ OBJECTIVES = (*(m for metrics in QUALITY.values() for m in metrics), *HARDWARE, 
 """Metrics that designs have before the test events are read: a front is made of these."""
 
 METHODS: Mapping[str, str] = {
-    "analytic": "rules fitted to published reports (nacsr.cost)",
+    "analytic": "rules fitted to published reports (nacsr.cost), or published formulas",
     "interpreter": "bit-true run of the design on raw words",
-    "training": "fake-quantised short training, not bit-true",
+    "training": "fake-quantised run of a network in torch, not bit-true",
     "g++": "the emitted C++ compiled with g++ and run",
     "simulation": "the emitted Verilog in iverilog or Verilator",
 }
@@ -80,6 +82,7 @@ METHODS: Mapping[str, str] = {
 STAGES: Mapping[str, str] = {
     "csynth": "what HLS C-synthesis would report; LUTs there overstate, expressions more",
     "rtl": "the emitted Verilog's operators and registers, before logic synthesis",
+    "architecture": "a network before it has weights",
     "train": "training events",
     "validation": "validation events, used for selection",
     "test": "test events, read once for the final front",

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from nacsr.cost import estimate
 from nacsr.errors import GraphError
-from nacsr.fixed import Fixed, Raw
 from nacsr.frontends.base import Events, Problem
 from nacsr.frontends.stem import score_type, scores
 from nacsr.ir import Graph
@@ -58,39 +57,61 @@ def performance(
             f"{', '.join(problem.classes)} takes {' or '.join(map(str, sorted(wanted)))}"
         )
         raise GraphError(msg)
+    values = score_type(graph).to_float(raw)
+    return _judged(raw, values, problem, events, "interpreter", stage, graph.digest)
+
+
+def rehearsed(
+    values: NDArray[np.float64], problem: Problem, digest: str
+) -> tuple[Measurement, ...]:
+    """The same metrics on the validation events, from a fake-quantised network in torch.
+
+    They say how good a network without a design is; their method keeps them apart from bit-true
+    ones, with which they are never ranked.
+
+    Args:
+        values: outputs for the validation events, shape (events, outputs).
+        problem: its task, classes and events.
+        digest: of the network.
+    """
+    events = problem.validation
+    return _judged(values, values, problem, events, "training", "validation", digest)
+
+
+def _judged(
+    found: Scores,
+    values: NDArray[np.float64],
+    problem: Problem,
+    events: Events,
+    method: str,
+    stage: str,
+    digest: str,
+) -> tuple[Measurement, ...]:
+    judged = JUDGES[problem.task](found, values, events, problem.classes)
+    source = (method, stage, tool_name(), problem.digest, digest)
     return tuple(
-        Measurement(
-            metric,
-            value,
-            "interpreter",
-            stage,
-            tool_name(),
-            problem.digest,
-            graph.digest,
-            error=error,
-            label=label,
-        )
-        for metric, value, error, label in JUDGES[problem.task](
-            raw, score_type(graph), events, problem.classes
-        )
+        Measurement(metric, value, *source, error=error, label=label)
+        for metric, value, error, label in judged
     )
 
 
+Scores = NDArray[Any]
+"""Outputs of which the largest wins, (events, outputs): raw integers where there is a design."""
 Verdict = tuple[str, float, float, str]
 """Metric, value, error and label."""
 
 
 def _classified(
-    raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]
+    found: Scores, values: NDArray[np.float64], events: Events, classes: Sequence[str]
 ) -> Iterator[Verdict]:
     """Accuracy and the AUC of every class; of two classes, that of the second."""
-    yield "accuracy", *accuracy(raw, events.y, events.weights), ""
+    yield "accuracy", *accuracy(found, events.y, events.weights), ""
     merits: dict[int, NDArray[Any]]
     if len(classes) == 2:
-        merit = raw[:, 0] if raw.shape[1] == 1 else raw[:, 1] - raw[:, 0]
+        merit = found[:, 0] if found.shape[1] == 1 else found[:, 1] - found[:, 0]
         merits = {1: merit}  # a probability grows with the score, so the score will do
     else:
-        logs = log_probabilities(type_.to_float(raw))
+        logs = log_probabilities(values)
         merits = {c: logs[:, c] for c in range(len(classes))}
     for c, merit in merits.items():
         mine = events.y == c
@@ -103,9 +124,11 @@ def _worth(events: Events, some: NDArray[np.bool_]) -> float:
     return effective(int(some.sum()), None if events.weights is None else events.weights[some])
 
 
-def _predicted(raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]) -> Iterator[Verdict]:
+def _predicted(
+    found: Scores, values: NDArray[np.float64], events: Events, classes: Sequence[str]
+) -> Iterator[Verdict]:
     """Errors in the units of the target, and relative ones where a target is not zero."""
-    predictions, targets = type_.to_float(raw[:, 0]), events.y
+    predictions, targets = values[:, 0], events.y
     yield "rmse", *rmse(predictions, targets, events.weights), ""
     errors, weights = relative_errors(predictions, targets, events.weights)
     if len(errors) and (weights is None or weights.any()):
@@ -113,7 +136,9 @@ def _predicted(raw: Raw, type_: Fixed, events: Events, classes: Sequence[str]) -
         yield "p95_error", *quantile(errors, 0.95, weights), ""
 
 
-JUDGES: Mapping[str, Callable[[Raw, Fixed, Events, Sequence[str]], Iterator[Verdict]]] = {
+Judge = Callable[[Scores, NDArray[np.float64], Events, Sequence[str]], Iterator[Verdict]]
+
+JUDGES: Mapping[str, Judge] = {
     "classification": _classified,
     "regression": _predicted,
 }

@@ -1,22 +1,31 @@
-"""A quantised perceptron or deep set into the IR, exactly; image networks go by way of Brevitas."""
+"""A quantised network of the search into the IR, exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.data.words import Feature, Scaling
+from nacsr.errors import GraphError
 from nacsr.fixed import Fixed
 from nacsr.frontends.neural.lowering.arithmetic import quotient, shifted
+from nacsr.frontends.neural.lowering.layout import View, arrange, flat, framed, order
 from nacsr.frontends.neural.lowering.lower import OUTPUT_PORT
 from nacsr.frontends.neural.model import Parameters, Place
 from nacsr.frontends.neural.plan import Plan
-from nacsr.frontends.neural.space import Dense, Layer, Network, Pool
+from nacsr.frontends.neural.space import Attention, Conv, Dense, Flatten, Layer, Network, Pool
 from nacsr.frontends.stem import vector_stem
 from nacsr.ir import Builder, Graph, verify
 
+NO_DESIGN = (
+    "attention cannot be compiled: it divides by sums of exponentials of an event; no design"
+)
+CHANNELS_LAST = (1, 2, 0)
+"""The order of an image's axes in the IR."""
 LEAK_SHIFT = 7
 """The slope of a leaky ReLU is two to the minus that."""
 FUNCTIONS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -35,47 +44,67 @@ def lower(
     """The design from raw words to the scores, the last layer's exact accumulators.
 
     Args:
-        network: dense layers and pools.
+        network: any without attention.
         plan: types of its quantisers.
         params: of every layer, real numbers.
-        features: the words that arrive; those of a particle side by side.
+        features: the words that arrive: an event's array in C order.
         scaling: what standardises them.
 
     Raises:
-        GraphError: if a value would need more than 63 bits.
+        GraphError: for attention, or if a value would need more than 63 bits.
     """
     builder = Builder()
     value = vector_stem(builder, features, scaling)
-    if len(network.input) > 1:
-        value = builder.op("reshape", value, to=network.input)
     value = builder.cast(value, plan[Place(-1, "after")])
+    x = View(value, np.arange(len(features)).reshape(network.input))
     for number, layer in enumerate(network.layers):
         types = {p.what: t for p, t in plan.items() if p.layer == number}
-        value = _layer(builder, value, layer, types, params[number])
-    builder.output(OUTPUT_PORT, value)
+        x = _layer(builder, x, layer, types, params[number])
+    builder.output(OUTPUT_PORT, x.value)
     return verify(builder.build())
 
 
 def _layer(
+    builder: Builder, x: View, layer: Layer, types: Mapping[str, Fixed], params: Sequence[object]
+) -> View:
+    match layer:
+        case Dense() | Conv():
+            x = _weighted(builder, x, layer, types, params)
+            return replace(x, value=_activation(builder, x.value, layer.activation, types))
+        case Pool(kind=kind):
+            value = _pool(builder, arrange(builder, x, (0, 1)), kind, types.get("after"))
+            return framed(builder, value, (0,))
+        case Flatten():
+            return View(x.value, x.places.ravel())
+        case Attention():
+            raise GraphError(NO_DESIGN)
+
+
+def _weighted(
     builder: Builder,
-    value: int,
-    layer: Layer,
+    x: View,
+    layer: Dense | Conv,
     types: Mapping[str, Fixed],
     params: Sequence[object],
-) -> int:
-    if isinstance(layer, Pool):
-        return _pool(builder, value, layer.kind, types.get("after"))
-    assert isinstance(layer, Dense)  # noqa: S101
-    weight, bias = (np.asarray(p, dtype=np.float64) for p in params)
-    value = builder.op(
-        "dense",
-        value,
-        weight=types["weight"].quantize(weight.T),
-        weight_type=types["weight"],
-        bias=types["bias"].quantize(bias),
-        bias_type=types["bias"],
-    )
-    return _activation(builder, value, layer.activation, types)
+) -> View:
+    """The exact sums of a layer; weights take the order in which the words of a vector lie."""
+    real, bias = (np.asarray(p, dtype=np.float64) for p in params)
+    weight = types["weight"].quantize(real)
+    attrs: dict[str, Any] = {
+        "weight_type": types["weight"].plain(),
+        "bias": types["bias"].quantize(bias),
+        "bias_type": types["bias"].plain(),
+    }
+    if isinstance(layer, Conv):
+        attrs |= {"weight": weight.transpose(2, 3, 1, 0), "stride": (1, 1)}
+        value = arrange(builder, x, CHANNELS_LAST)
+        value = builder.op("conv", value, padding=((0, 0), (0, 0)), **attrs)
+        return framed(builder, value, CHANNELS_LAST)
+    if x.places.ndim == 1:
+        rows = weight.T[order(builder, x).ravel()]
+        return framed(builder, builder.op("dense", flat(builder, x), weight=rows, **attrs), (0,))
+    value = builder.op("dense", arrange(builder, x, (0, 1)), weight=weight.T, **attrs)
+    return framed(builder, value, (0, 1))
 
 
 def _activation(builder: Builder, value: int, name: str, types: Mapping[str, Fixed]) -> int:

@@ -34,7 +34,9 @@ class _Tried:
     network: Network
     candidate: str = ""
     score: Score | None = None
-    """None if its training failed."""
+    """None if it never had a design."""
+    failed: bool = False
+    """Whether its last training failed."""
     plan: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
@@ -43,11 +45,15 @@ class NeuralFrontend:
     """Searches networks generation by generation, then trains the best again with Brevitas.
 
     What is minimised, and who ranks behind for being too large or too slow, its ``goals`` say;
-    physics is bit-true, on the validation events. A failed training ranks behind every success.
+    physics is bit-true, on the validation events. A failed training ranks behind every success,
+    and so does a network with attention, whatever the objectives: it is recorded with the quality
+    and bit operations that it reached, but no design can be made of it, and what cannot be on the
+    front does not steer the search.
 
     A generation is trained in rungs, each longer than the one before (three times, unless the
     budget says otherwise): the third of it that is best by rank and crowding goes on (successive
-    halving, Jamieson and Talwalkar, AISTATS 2016); the others keep the scores that they reached.
+    halving, Jamieson and Talwalkar, AISTATS 2016); the others keep the scores that they reached,
+    also a network whose training fails in a later rung.
 
     Args:
         problem: events, target and clock.
@@ -100,7 +106,8 @@ class NeuralFrontend:
             return
         for job, outcome in zip(asked, outcomes, strict=True):
             self._learn(job, outcome)
-        scores = [self._tried[key].score for key in self._training]
+        trained = [self._tried[key] for key in self._training]
+        scores = [None if one.failed else one.score for one in trained]
         last = self._rung == self._budget.rungs - 1
         going = [] if last else promoted(scores, _going(len(scores), self._budget))
         self._training, self._rung = [self._training[i] for i in going], self._rung + 1
@@ -130,9 +137,11 @@ class NeuralFrontend:
         for i, record in enumerate(job.payload["networks"]):
             one = self._tried[Network.from_dict(record).key]
             mine = found[jobs.searched(one.network, job).id]
-            failed = bool(mine.candidate.reason)
+            one.failed = bool(mine.candidate.reason)
+            if one.failed:  # what an earlier rung reached stays
+                continue
             one.candidate = mine.candidate.id
-            one.score = None if failed else self._goals.score(mine.measurements)
+            one.score = self._goals.score(mine.measurements)
             one.plan = outcome.result["plans"][i] or {}
             one.arrays = {
                 name.removeprefix(f"{i}."): array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,16 +13,26 @@ from numpy.typing import NDArray
 from nacsr.errors import GraphError, NacsrError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
-from nacsr.frontends.judge import measure
+from nacsr.frontends.judge import measure, rehearsed
 from nacsr.frontends.neural import chain, lessons, qat
 from nacsr.frontends.neural.goal import Rows
 from nacsr.frontends.neural.lowering.lower import from_brevitas
 from nacsr.frontends.neural.model import Place, fold, initial
-from nacsr.frontends.neural.plan import CALIBRATION, Plan, TrainingError, in_units, make_plan
+from nacsr.frontends.neural.plan import (
+    CALIBRATION,
+    FAULTS,
+    Plan,
+    TrainingError,
+    in_units,
+    make_plan,
+    rehearse,
+)
 from nacsr.frontends.neural.population.trainer import Learnt, Lesson, fit
 from nacsr.frontends.neural.space import Network
+from nacsr.frontends.neural.space.bops import bops
 from nacsr.frontends.stem import scores
 from nacsr.ir import Graph
+from nacsr.measure import Measurement, tool_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,8 +43,6 @@ FLOAT_SHARE = 0.6
 """Share of a training's steps that are done in float; the others are quantised."""
 CHECKED = 4096
 """Validation events on which a lowered network must equal Brevitas bit for bit."""
-FAULTS = (NacsrError, RuntimeError, MemoryError)
-"""What ends the training of one network and not the study; torch raises RuntimeError."""
 
 
 def search(job: Job, problem: Problem) -> Outcome:
@@ -101,8 +110,8 @@ def _planned(network: Network, params: Learnt | NacsrError, rows: Rows) -> Train
         with torch.no_grad():
             folded = fold(network, params, rows.x[:CALIBRATION])
         return make_plan(network, folded, rows.x), folded
-    except TrainingError as error:
-        return error
+    except FAULTS as error:
+        return TrainingError.of(error)
 
 
 def _train_on(
@@ -129,9 +138,9 @@ def final(job: Job, problem: Problem) -> Outcome:
     try:
         with one_thread():
             graph = _finalist(network, problem, job)
-        measured = measure(graph, problem, FLOW)
+        measured = _costed(network, graph, problem)
     except FAULTS as error:
-        return Outcome(found=(Found(replace(candidate, reason=str(error))),))
+        return Outcome(found=(Found(replace(candidate, reason=str(TrainingError.of(error)))),))
     return Outcome(found=(Found(candidate, measured, graph),))
 
 
@@ -183,10 +192,34 @@ def _measured(
         plan, params = trained
         if rows.units is not None:
             plan, params = in_units(network, plan, params, rows.units)
+        if not network.lowers:
+            return Found(
+                replace(candidate, reason=chain.NO_DESIGN),
+                _rehearsed(network, plan, params, problem, candidate.id),
+            )
         graph = chain.lower(network, plan, params, problem.features, problem.scaling)
-        return Found(candidate, measure(graph, problem, FLOW))
+        return Found(candidate, _costed(network, graph, problem))
     except FAULTS as error:
-        return Found(replace(candidate, reason=str(error)))
+        return Found(replace(candidate, reason=str(TrainingError.of(error))))
+
+
+def _costed(network: Network, graph: Graph, problem: Problem) -> tuple[Measurement, ...]:
+    """Bit-true quality and hardware of a design, and its bit operations."""
+    return (*measure(graph, problem, FLOW), operations(network, graph.digest))
+
+
+def _rehearsed(
+    network: Network, plan: Plan, params: Learnt, problem: Problem, digest: str
+) -> tuple[Measurement, ...]:
+    """What is known of a network that no design can be made of."""
+    values = rehearse(network, plan, params, problem.values(problem.validation))
+    return (*rehearsed(values, problem, digest), operations(network, digest))
+
+
+def operations(network: Network, digest: str) -> Measurement:
+    """Bit operations of a network, on whatever device; ``digest`` names it."""
+    count = bops(network)
+    return Measurement("bops", count, "analytic", "architecture", tool_name(), "any device", digest)
 
 
 def searched(network: Network, job: Job) -> Candidate:
@@ -251,8 +284,9 @@ def _learnt(network: int, made: Network, arrays: Mapping[str, NDArray[Any]]) -> 
 
     found: Learnt = []
     for layer in range(len(made.layers)):
-        names = [f"{network}.{layer}.{number}" for number in range(2)]
-        found.append(tuple(torch.from_numpy(arrays[n]) for n in names if n in arrays))
+        names = (f"{network}.{layer}.{number}" for number in itertools.count())
+        mine = itertools.takewhile(arrays.__contains__, names)
+        found.append(tuple(torch.from_numpy(arrays[name]) for name in mine))
     return found
 
 

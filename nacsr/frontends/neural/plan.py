@@ -40,8 +40,19 @@ SIGNED = {"relu": False, "sigmoid": False}
 """Whether an activation gives negative values; True if it is not here."""
 
 
+FAULTS = (NacsrError, RuntimeError, MemoryError)
+"""What ends the training of one network and not the study; torch raises RuntimeError."""
+
+
 class TrainingError(NacsrError):
-    """A training that diverged."""
+    """A training that diverged, or ended otherwise."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> TrainingError:
+        """One of ``FAULTS``, by its name where its message does not speak for itself."""
+        if isinstance(error, NacsrError):
+            return error if isinstance(error, cls) else cls(str(error))
+        return cls(f"training ended with {type(error).__name__}: {error}".rstrip(": "))
 
 
 def make_plan(network: Network, params: Parameters, x: torch.Tensor) -> Plan:
@@ -158,6 +169,31 @@ def snapper(plan: Plan) -> Callable[[Place, torch.Tensor], torch.Tensor]:
         return values if found is None else quantise(values, found)
 
     return snap
+
+
+def rehearse(
+    network: Network, plan: Plan, params: Parameters, values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Fake-quantised scores in float64, in which sums of 53 bits are exact.
+
+    Args:
+        network: the architecture; attention stays in floating point.
+        plan: types of its quantisers.
+        params: of every layer.
+        values: standardised values, shape (events, words).
+
+    Returns:
+        Shape (events, outputs).
+    """
+    import torch
+
+    exact = [tuple(t.double() for t in mine) for mine in params]
+    with torch.no_grad():
+        found = [
+            run(network, exact, torch.from_numpy(values[at : at + CALIBRATION]), snapper(plan))
+            for at in range(0, len(values), CALIBRATION)
+        ]
+    return np.concatenate([part.numpy() for part in found])
 
 
 def quantise(x: torch.Tensor, t: Fixed) -> torch.Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.neural.model import Parameters, free, run
-from nacsr.frontends.neural.plan import Plan, TrainingError, snapper
+from nacsr.frontends.neural.plan import FAULTS, Plan, TrainingError, snapper
 from nacsr.frontends.neural.space import Network
 
 if TYPE_CHECKING:
@@ -71,12 +71,31 @@ def fit(
     for begin in range(0, len(together), CHUNK):
         some = together[begin : begin + CHUNK]
         mine = [plans[i] for i in some] if plans else []
-        results = _packed([networks[i] for i in some], [params[i] for i in some], lesson, mine)
+        results = _together([networks[i] for i in some], [params[i] for i in some], lesson, mine)
         found.update(zip(some, results, strict=True))
     for i, network in enumerate(networks):
         if i not in found:
             found[i] = alone(network, params[i], lesson, plans[i] if plans else None)
     return [found[i] for i in range(len(networks))]
+
+
+def _together(
+    networks: Sequence[Network],
+    params: Sequence[Parameters],
+    lesson: Lesson,
+    plans: Sequence[Plan],
+) -> list[Learnt | TrainingError]:
+    """Packed; if that ends early, each by itself, so that only those fail that are at fault."""
+    try:
+        return _packed(networks, params, lesson, plans)
+    except FAULTS as error:
+        if len(networks) == 1:
+            return [TrainingError.of(error)]
+    found: list[Learnt | TrainingError] = []
+    for i in range(len(networks)):
+        one = slice(i, i + 1)
+        found += _together(networks[one], params[one], lesson, plans[one])
+    return found
 
 
 def _packed(
@@ -150,8 +169,8 @@ def alone(
         descend(
             [t for mine in learnt for t in mine], lambda x: run(network, learnt, x, snap), lesson
         )
-    except TrainingError as error:
-        return error
+    except FAULTS as error:
+        return TrainingError.of(error)
     return [tuple(t.detach() for t in mine) for mine in learnt]
 
 

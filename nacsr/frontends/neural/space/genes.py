@@ -48,7 +48,7 @@ def decode(spec: NetworkSpec, values: Genes, shape: Shape, outputs: int) -> Netw
         outputs: of the network.
 
     Raises:
-        SpecError: if the network is impossible, such as a kernel larger than its image.
+        SpecError: if the network is impossible, such as one of convolutions for a list.
     """
     match spec:
         case MlpSpec():
@@ -56,7 +56,7 @@ def decode(spec: NetworkSpec, values: Genes, shape: Shape, outputs: int) -> Netw
         case DeepSetsSpec():
             layers = _sets_layers(spec, values)
         case ImageSpec():
-            layers = _image_layers(spec, values)
+            layers = _image_layers(spec, values, min(shape[1:], default=0))
     weights, bits = int(values["weight_bits"]), int(values["activation_bits"])
     last = Dense(outputs, weight_bits=weights, bits=None)
     return Network(shape, (*(sized(layer, weights, bits) for layer in layers), last), bits)
@@ -66,8 +66,14 @@ def check(spec: NetworkSpec, shape: Shape, outputs: int) -> None:
     """Refuse a space in which no network is possible for a shape of input.
 
     Raises:
-        SpecError: with the reason of the smallest network of the space.
+        SpecError: with the reason of the smallest network of the space, or if all have attention.
     """
+    if isinstance(spec, ImageSpec) and spec.blocks and set(spec.block_types) == {"attention"}:
+        msg = (
+            "families.network: every network of this space has attention, of which no design can "
+            "be made; add conv or none to block_types"
+        )
+        raise SpecError(msg)
     smallest = {name: gene.options[0] for name, gene in genes(spec).items()}
     try:
         decode(spec, smallest, shape, outputs)
@@ -140,15 +146,24 @@ def _sets_layers(spec: DeepSetsSpec, values: Genes) -> list[Layer]:
     return [*phi, bottleneck, Pool(str(values["pool"])), *rho]
 
 
-def _image_layers(spec: ImageSpec, values: Genes) -> list[Layer]:
+def _image_layers(spec: ImageSpec, values: Genes, size: int) -> list[Layer]:
+    """Of a kernel that is larger than what is left of the image, the next smaller choice counts;
+    a convolution for which there is none is left out.
+    """
     layers: list[Layer] = [Conv(int(values["projection"]), PROJECTION_KERNEL)]
+    room = size - PROJECTION_KERNEL + 1
     for b in range(spec.blocks):
         name = f"block{b}"
         if values[name] == "attention":
             act = str(values[f"{name}_activation"])
             layers.append(Attention(int(values[f"{name}_hidden"]), act))
         elif values[name] == "conv":
-            layers += [_conv(values, f"{name}_conv{c}_") for c in range(CONVS)]
+            for c in range(CONVS):
+                top = min(int(values[f"{name}_conv{c}_kernel"]), room)
+                kernel = max((k for k in spec.kernels if k <= top), default=0)
+                if kernel:
+                    layers.append(_conv(values, f"{name}_conv{c}_", kernel))
+                    room -= kernel - 1
     return [*layers, Flatten(), *_hidden(spec.head, values, "head_")]
 
 
@@ -162,10 +177,10 @@ def sized(layer: Layer, weight_bits: int, bits: int) -> Layer:
     return layer
 
 
-def _conv(values: Genes, prefix: str) -> Conv:
+def _conv(values: Genes, prefix: str, kernel: int) -> Conv:
     return Conv(
         int(values[f"{prefix}channels"]),
-        int(values[f"{prefix}kernel"]),
+        kernel,
         bool(values[f"{prefix}batchnorm"]),
         str(values[f"{prefix}activation"]),
     )
