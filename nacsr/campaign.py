@@ -15,7 +15,7 @@ from nacsr.archive import Entry
 from nacsr.data.dataset import Dataset, load
 from nacsr.errors import NacsrError, SpecError
 from nacsr.frontends.base import Problem
-from nacsr.measure import QUALITY
+from nacsr.measure import QUALITY, judged_as
 from nacsr.spec import CampaignSpec, StudySpec
 from nacsr.spec.campaign import JOIN
 from nacsr.study import Observer, Silent, Study
@@ -70,7 +70,7 @@ class Result:
         """The expressions of the front, the most accurate first."""
         if self.study is None:
             return ()
-        return tuple(best_formulas(self.front, self.study.prepared.problem.task))
+        return tuple(best_formulas(self.front, self.study.prepared.problem.judged_as))
 
 
 class Campaign:
@@ -126,7 +126,11 @@ class Campaign:
         if self.spec.sweep is None:
             return
         networks = [e for r in results for e in r.front]
-        network = best_network(networks, QUALITY[self.dataset.task][0], "validation")
+        network = best_network(
+            networks,
+            QUALITY[judged_as(self.dataset.task, len(self.dataset.classes))][0],
+            "validation",
+        )
         for result in results:
             if result.study is not None:
                 for entry in result.formulas[: self.spec.sweep.top]:
@@ -140,7 +144,7 @@ class Campaign:
             formulas = [Formulas.of(entry, problem, id_)]
             yield from points(formulas, problem, problem.validation, self.settings, network=network)
         except NacsrError as failure:  # no reference in float64: a design that overflows it
-            metric, reason = QUALITY[problem.task][0], str(failure)
+            metric, reason = QUALITY[problem.judged_as][0], str(failure)
             for arithmetic in self.settings:
                 yield Point(id_, arithmetic, metric, float("nan"), network, (), reason)
 

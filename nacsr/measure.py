@@ -24,9 +24,9 @@ def minimised(metric: str, value: float) -> float:
     return -value if metric in METRICS and METRICS[metric].maximise else value
 
 
-def usual_objectives(task: str) -> tuple[str, ...]:
-    """What a study of a task is for unless it says otherwise."""
-    return QUALITY[task][0], "luts", "dsps", "latency_cycles"
+def usual_objectives(judged_as: str) -> tuple[str, ...]:
+    """What a study is for unless it says otherwise, by a key of ``QUALITY``."""
+    return QUALITY[judged_as][0], "luts", "dsps", "latency_cycles"
 
 
 def tool_name() -> str:
@@ -41,7 +41,12 @@ METRICS: Mapping[str, Metric] = {
         True,
         "area under the ROC curve, one class against the rest, by softmax",
     ),
-    "rmse": Metric("", False, "root of the mean squared error, in units of the target, bit-true"),
+    "rmse": Metric(
+        "", False, "root of the mean squared error over all targets, in their units, bit-true"
+    ),
+    "mean_distance": Metric(
+        "", False, "mean Euclidean distance between prediction and target, in their units, bit-true"
+    ),
     "median_error": Metric("", False, "median of |prediction / target - 1|, bit-true"),
     "p95_error": Metric("", False, "95th percentile of |prediction / target - 1|, bit-true"),
     "luts": Metric("LUT", False, "look-up tables"),
@@ -61,14 +66,26 @@ HARDWARE = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
 
 QUALITY: Mapping[str, tuple[str, ...]] = {
     "classification": ("accuracy",),
+    "location": ("mean_distance", "rmse"),
     "regression": ("rmse", "median_error", "p95_error"),
 }
-"""Metrics of how good a design is, by task; the first is the usual objective."""
+"""Metrics of how good a design is, by what it is judged as; the first is the usual objective. A
+regression of several targets is a location."""
+
+
+def judged_as(task: str, targets: int) -> str:
+    """A key of ``QUALITY``, for a task and how many names its outputs have."""
+    return "location" if task == "regression" and targets > 1 else task
+
 
 ARCHITECTURE = ("bops",)
 """Metrics of a network, whatever its flow; formulas have none."""
 
-OBJECTIVES = (*(m for metrics in QUALITY.values() for m in metrics), *HARDWARE, *ARCHITECTURE)
+OBJECTIVES = (
+    *dict.fromkeys(m for metrics in QUALITY.values() for m in metrics),
+    *HARDWARE,
+    *ARCHITECTURE,
+)
 """Metrics that designs have before the test events are read: a front is made of these."""
 
 METHODS: Mapping[str, str] = {

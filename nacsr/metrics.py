@@ -104,19 +104,38 @@ def rmse(predictions: Values, targets: Values, weights: Weights = None) -> tuple
     """Root of the mean squared error, and its standard error.
 
     Args:
-        predictions: shape (events,), in the units of the targets.
-        targets: shape (events,).
+        predictions: shape (events,) or (events, targets), in the units of the targets.
+        targets: the same shape.
         weights: how much each event counts, shape (events,).
 
     Returns:
-        The value; and, by the delta method, the standard error of the mean of the squares
-        over twice the value (zero where every event has the same error).
+        The value, over all targets; and, by the delta method, the standard error of the mean of
+        the squares over twice the value (zero where every event has the same error).
     """
-    squares = np.square(predictions - targets)
+    squares = np.square(predictions - targets).reshape(len(targets), -1).mean(axis=1)
     mean = _mean(squares, weights)
     value = math.sqrt(mean)
     variance = _mean(np.square(squares - mean), weights) / effective(len(squares), weights)
     return value, math.sqrt(variance) / (2 * value) if value else 0.0
+
+
+def mean_distance(
+    predictions: Values, targets: Values, weights: Weights = None
+) -> tuple[float, float]:
+    """Mean Euclidean distance between predictions and targets, and its standard error.
+
+    Args:
+        predictions: shape (events, targets), all in one unit.
+        targets: the same shape.
+        weights: how much each event counts, shape (events,).
+
+    >>> mean_distance(np.array([[3.0, 4.0], [0.0, 1.0]]), np.zeros((2, 2)))
+    (3.0, 1.4142135623730951)
+    """
+    distances = np.sqrt(np.square(predictions - targets).sum(axis=1))
+    mean = _mean(distances, weights)
+    variance = _mean(np.square(distances - mean), weights)
+    return mean, math.sqrt(variance / effective(len(distances), weights))
 
 
 def relative_errors(

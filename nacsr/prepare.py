@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.data.arrays import Shape, alike
 from nacsr.data.dataset import Dataset
 from nacsr.data.events import Events
 from nacsr.data.split import split
@@ -25,6 +26,7 @@ from nacsr.errors import SpecError, unknown
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.base import Problem
 from nacsr.luts import LutFunc, lut_functions, refitted
+from nacsr.measure import ARCHITECTURE, HARDWARE, QUALITY, judged_as
 from nacsr.spec import StudySpec
 from nacsr.teacher import taught
 
@@ -49,7 +51,7 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
 
     Raises:
         SpecError: if ``inputs.types`` names a feature that is not there, or the events are for
-            another task.
+            another task or other objectives.
     """
     if dataset.task != spec.dataset.task:
         msg = (
@@ -57,26 +59,27 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
             f"{dataset.task}; give both the same task"
         )
         raise SpecError(msg)
+    _check_objectives(spec, dataset)
     parts = split(dataset, spec.split, spec.seed)
     x, precision = dataset.x, Fixed.parse(spec.precision)
     if spec.inputs.scaling == "external":
         if spec.inputs.types:
             msg = "inputs.types goes with scaling: folded; external words have the precision's type"
             raise SpecError(msg)
-        mean, spread = x[parts.train].mean(0), x[parts.train].std(0)
-        spread = np.where(spread > 0, spread, 1.0)  # a constant is refused below, by its name
-        x = (x - mean) / spread
+        x = _standardised(x, parts.train, dataset.array)
         word = precision.with_modes(Rounding.RND, Overflow.SAT)
         features = tuple(Feature(n, word) for n in dataset.features)
         zeros = (0,) * len(features)
         scaling = Scaling("external", zeros, zeros)
         words = to_words(x, features)
     else:
-        derived = derive_features(x[parts.train], dataset.features, spec.inputs.width)
-        features = _given_types(derived, spec.inputs.types)
+        derived = derive_features(
+            x[parts.train], dataset.features, spec.inputs.width, dataset.array
+        )
+        features = _given_types(derived, spec.inputs.types, dataset)
         words = to_words(x, features)
-        scaling = fit_scaling(words[parts.train], features)
-    check_words(x[parts.train], words[parts.train], features)
+        scaling = fit_scaling(words[parts.train], features, dataset.array)
+    check_words(x[parts.train], words[parts.train], features, dataset.array)
     events = Events(words, dataset.y, dataset.weights)
     own = _own_luts(spec)
     teacher = _teacher(spec, dataset, x[parts.train])
@@ -94,6 +97,7 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         luts={**lut_functions(), **own},
         teacher=teacher,
         folder=out,
+        array=dataset.array,
     )
     return Prepared(problem, events.take(parts.test), out)
 
@@ -107,13 +111,43 @@ def _teacher(
     return taught(family.target, dataset, x, spec.inputs.scaling)
 
 
-def _given_types(derived: tuple[Feature, ...], given: Mapping[str, str]) -> tuple[Feature, ...]:
-    names = [f.name for f in derived]
+def _check_objectives(spec: StudySpec, dataset: Dataset) -> None:
+    """Refuse an objective that no design of these events will have."""
+    fitting = QUALITY[judged_as(dataset.task, len(dataset.classes))]
+    for name in spec.objectives:
+        if name not in (*HARDWARE, *ARCHITECTURE, *fitting):
+            msg = (
+                f"objectives: {name} is none of a {dataset.task} of {', '.join(dataset.classes)}; "
+                f"choose from {', '.join(fitting)}"
+            )
+            raise SpecError(msg)
+
+
+def _standardised(
+    x: NDArray[np.float64], train: NDArray[np.int64], array: Shape
+) -> NDArray[np.float64]:
+    """Mean zero and unit spread on training events, by kind of value."""
+    found = np.empty_like(x)
+    for columns in alike(array, x.shape[1]):
+        some = x[np.ix_(train, columns)]
+        spread = some.std() or 1.0  # a constant is refused later, by its name
+        found[:, columns] = (x[:, columns] - some.mean()) / spread
+    return found
+
+
+def _given_types(
+    derived: tuple[Feature, ...], given: Mapping[str, str], dataset: Dataset
+) -> tuple[Feature, ...]:
+    """The words with the types that a study gives, by kind of value."""
     for name in given:
-        if name not in names:
-            raise SpecError("inputs.types: " + unknown("feature", name, names))
+        if name not in dataset.kinds:
+            raise SpecError("inputs.types: " + unknown("feature", name, dataset.kinds))
     types = {n: Fixed.parse(t).with_modes(Rounding.RND, Overflow.SAT) for n, t in given.items()}
-    return tuple(Feature(f.name, types.get(f.name, f.type)) for f in derived)
+    features = list(derived)
+    for kind, columns in zip(dataset.kinds, alike(dataset.array, len(derived)), strict=True):
+        for j in columns.tolist() if kind in types else ():
+            features[j] = Feature(derived[j].name, types[kind])
+    return tuple(features)
 
 
 def _own_luts(spec: StudySpec) -> dict[str, LutFunc]:

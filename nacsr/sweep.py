@@ -27,7 +27,7 @@ from nacsr.frontends.symbolic.lowering.lower import lower
 from nacsr.ir import Graph
 from nacsr.luts import LutFunc
 from nacsr.measure import HARDWARE, METRICS, QUALITY, Measurement
-from nacsr.metrics import accuracy, rmse
+from nacsr.metrics import accuracy, mean_distance, rmse
 from nacsr.targets import target as find_target
 
 MAX_WIDTH = 31
@@ -284,7 +284,7 @@ def points(
 ) -> Iterator[Point]:
     """The points of ``sweep`` one after the other, as they are measured."""
     check(events_are, stage)
-    metric = QUALITY[problem.task][0]
+    metric = QUALITY[problem.judged_as][0]
     for design in designs:
         reference = float_quality(design, problem, events)
         for arithmetic in settings:
@@ -340,16 +340,17 @@ def float_quality(design: Formulas, problem: Problem, events: Events) -> float:
 
 def _quality(values: NDArray[Any], problem: Problem, events: Events) -> float:
     if problem.task == "regression":
-        return rmse(values[:, 0], events.y, events.weights)[0]
+        measured = mean_distance if len(problem.classes) > 1 else rmse
+        return measured(values, events.y.reshape(values.shape), events.weights)[0]
     return accuracy(values, events.y, events.weights)[0]
 
 
-def best_formulas(entries: Sequence[Entry], task: str) -> list[Entry]:
+def best_formulas(entries: Sequence[Entry], judged_as: str) -> list[Entry]:
     """The expressions among some designs, the most accurate on validation events first.
 
     A front's own order is that of the study's first objective, which may be any.
     """
-    metric = QUALITY[task][0]
+    metric = QUALITY[judged_as][0]
     sign = -1 if METRICS[metric].maximise else 1
 
     def rank(entry: Entry) -> tuple[float, str]:

@@ -56,6 +56,7 @@ def taught(
     columns = x[:, [names.index(n) for n in other]]
     parts = [design.run(columns[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
     answers: NDArray[np.float64] = np.concatenate(parts).reshape(len(x), -1)
-    if len(dataset.classes) == 2 and answers.shape[1] == 2:
+    two = dataset.task == "classification" and len(dataset.classes) == 2
+    if two and answers.shape[1] == 2:
         answers = answers[:, 1:] - answers[:, :1]
     return answers

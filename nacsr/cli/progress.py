@@ -31,7 +31,7 @@ class Progress:
         self._total: dict[str, int] = {}
         self._expected = study.expected_jobs()
         self._best: dict[str, float] = {}
-        self._metric = QUALITY[study.spec.dataset.task][0]
+        self._metric = QUALITY[study.prepared.problem.judged_as][0]
 
     def __enter__(self) -> Progress:
         self._bars.__enter__()

@@ -113,7 +113,7 @@ def _open(source: str, top: int | None) -> tuple[Study, list[Entry], list[Entry]
         front = study.front()
         if id_:
             return study, front, [archive.entry(id_)]
-    chosen = best_formulas(front, study.prepared.problem.task)
+    chosen = best_formulas(front, study.prepared.problem.judged_as)
     if not chosen:
         msg = f"{run}: no expression is on the front; give one by its id, as {run}:ID"
         raise SpecError(msg)
@@ -143,5 +143,5 @@ def _points(
         settings,
         events_are=events,
         stage=stage,
-        network=best_network(front, QUALITY[problem.task][0], events),
+        network=best_network(front, QUALITY[problem.judged_as][0], events),
     )

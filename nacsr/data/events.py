@@ -17,7 +17,8 @@ class Events:
 
     Attributes:
         words: raw input words, int64 of shape (events, features).
-        y: class indices, int64 of shape (events,); targets, float64, of a regression.
+        y: class indices, int64 of shape (events,); targets, float64, of a regression,
+            of shape (events, targets) if there are several.
         weights: how much each event counts, float64 of shape (events,), with a mean of one;
             None: all the same.
     """

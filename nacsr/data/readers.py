@@ -3,95 +3,30 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.data.table import (
+    Table,
+    Wanted,
+    from_array,
+    is_number,
+    label_names,
+    nearest,
+    not_a_number,
+    select,
+)
 from nacsr.errors import DataError
 
 FEATURE_KEYS = ("features", "X", "x")
 LABEL_KEYS = ("labels", "y", "Y")
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """What a file holds, before it is checked as a dataset.
-
-    Attributes:
-        where: name of the source, for messages.
-        x: float64 values, shape (events, features).
-        labels: class labels or targets as they were found, shape (events,).
-        features: one name a column.
-        classes: names of the classes 0, 1, ... where the file gives them.
-        about: provenance, where the file gives it.
-        weights: finite or not, float64 of shape (events,), where there are weights.
-        label: name of what the labels are, where the file or the user gives one.
-    """
-
-    where: str
-    x: NDArray[np.float64]
-    labels: NDArray[Any]
-    features: tuple[str, ...]
-    classes: tuple[str, ...] | None = None
-    about: str = ""
-    weights: NDArray[np.float64] | None = None
-    label: str = "y"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which parts of a file to read.
-
-    Attributes:
-        label: column or array of labels; None: the usual one.
-        weight: column or array of event weights; None: there are none.
-        features: names of the features to keep; None: all others.
-    """
-
-    label: str | None = None
-    weight: str | None = None
-    features: tuple[str, ...] | None = None
-
-
-def nearest(name: str, choices: Sequence[str]) -> str:
-    """``did you mean ...?`` and the choices, shortened where they are many."""
-    close = difflib.get_close_matches(name, choices, n=1)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    shown = ", ".join(choices[:20]) + (", ..." if len(choices) > 20 else "")
-    return f"{guess}It has: {shown}"
-
-
-def select(where: str, names: Sequence[str], wanted: Sequence[str] | None) -> list[int]:
-    """Positions of the wanted columns, all by default.
-
-    Raises:
-        DataError: for an unknown, repeated or empty selection, or repeated names in the file.
-    """
-    twice = [n for i, n in enumerate(names) if n in names[:i]]
-    if twice:
-        msg = f"{where}: two features are named {twice[0]!r}; names must differ"
-        raise DataError(msg)
-    if wanted is None:
-        return list(range(len(names)))
-    if not wanted:
-        msg = f"{where}: features: [] selects none; name at least one, or leave the key out"
-        raise DataError(msg)
-    for i, name in enumerate(wanted):
-        if name not in names:
-            msg = f"{where}: no feature named {name!r}; {nearest(name, names)}"
-            raise DataError(msg)
-        if name in wanted[:i]:
-            msg = f"{where}: features: names {name!r} twice; name it once"
-            raise DataError(msg)
-    return [list(names).index(n) for n in wanted]
 
 
 # ---- npz
@@ -100,7 +35,8 @@ def select(where: str, names: Sequence[str], wanted: Sequence[str] | None) -> li
 def read_npz(file: IO[bytes], where: str, wanted: Wanted) -> Table:
     """Read ``features`` (or ``X``) and ``labels`` (or ``y``) of an ``.npz`` archive.
 
-    Optional arrays: ``feature_names``, ``class_names``, ``provenance``.
+    Optional arrays: ``feature_names`` (of an array ``constituents``: ``constituent_names``),
+    ``label_names`` of several targets, ``class_names``, ``provenance``.
 
     Args:
         file: the archive, open for reading bytes.
@@ -128,22 +64,57 @@ def read_npz(file: IO[bytes], where: str, wanted: Wanted) -> Table:
 
 def _from_archive(archive: Mapping[str, NDArray[Any]], where: str, wanted: Wanted) -> Table:
     keys = list(archive)
-    label = _key(where, "label", keys, (wanted.label,) if wanted.label else LABEL_KEYS)
-    x = archive[_key(where, "feature", keys, FEATURE_KEYS)]
+    data = _key(where, "feature", keys, (wanted.data,) if wanted.data else FEATURE_KEYS)
+    names = "feature_names" if data in FEATURE_KEYS else _names_key(data)
+    labels, label = _label_arrays(archive, where, wanted.label)
     weights = None
     if wanted.weight is not None:
         weights = archive[_key(where, "weight", keys, (wanted.weight,))]
     return from_array(
         where,
-        x,
-        archive[label],
-        _names(archive, "feature_names", where),
+        archive[data],
+        labels,
+        _names(archive, names, where),
         wanted.features,
         classes=_names(archive, "class_names", where),
         about=str(archive["provenance"]) if "provenance" in keys else "",
         weights=weights,
-        label=wanted.label or "y",
+        label=label,
+        particles=wanted.particles,
     )
+
+
+def _label_arrays(
+    archive: Mapping[str, NDArray[Any]], where: str, wanted: Sequence[str]
+) -> tuple[NDArray[Any], Sequence[str] | None]:
+    """Labels, and their names where they have some.
+
+    Several labels are arrays of one number an event, or columns of the usual array.
+    """
+    keys = list(archive)
+    if len(wanted) > 1 and set(wanted) <= set(keys):
+        return _side_by_side(where, {name: archive[name] for name in wanted}), wanted
+    key = _key(where, "label", keys, wanted if len(wanted) == 1 else LABEL_KEYS)
+    labels = archive[key]
+    names = _names(archive, "label_names" if key in LABEL_KEYS else _names_key(key), where)
+    if len(wanted) > 1:
+        known = label_names(where, names, labels.shape[1]) if labels.ndim == 2 else keys
+        return labels[:, select(where, known, wanted, "label")], wanted
+    return labels, wanted if labels.ndim == 1 else names
+
+
+def _side_by_side(where: str, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Arrays of one number an event as the columns of one."""
+    if len({c.shape for c in columns.values()}) > 1 or any(c.ndim != 1 for c in columns.values()):
+        shapes = ", ".join(f"{name} {list(c.shape)}" for name, c in columns.items())
+        msg = f"{where}: several labels must be arrays of one number an event, not {shapes}"
+        raise DataError(msg)
+    return np.stack(list(columns.values()), axis=1)
+
+
+def _names_key(key: str) -> str:
+    """Where the names of an array's columns are: ``constituent_names`` of ``constituents``."""
+    return f"{key.removesuffix('s')}_names"
 
 
 def _key(where: str, kind: str, keys: Sequence[str], usual: Sequence[str]) -> str:
@@ -165,69 +136,6 @@ def _names(archive: Mapping[str, NDArray[Any]], key: str, where: str) -> tuple[s
     return tuple(str(n) for n in names)
 
 
-def from_array(
-    where: str,
-    x: NDArray[Any],
-    labels: NDArray[Any],
-    names: Sequence[str] | None = None,
-    wanted: Sequence[str] | None = None,
-    *,
-    classes: Sequence[str] | None = None,
-    about: str = "",
-    weights: NDArray[Any] | None = None,
-    label: str = "y",
-) -> Table:
-    """A table from arrays, with names ``x0``, ``x1``, ... where none are given.
-
-    Raises:
-        DataError: for wrong shapes, or values that are not real numbers.
-    """
-    if x.ndim != 2:
-        msg = f"{where}: features must have shape (events, features), not {list(x.shape)}"
-        raise DataError(msg)
-    if labels.shape != x.shape[:1]:
-        msg = (
-            f"{where}: labels must be one an event, shape [{len(x)}], "
-            f"not {list(labels.shape)}; use argmax(1) on one-hot labels"
-        )
-        raise DataError(msg)
-    if weights is not None:
-        if weights.shape != x.shape[:1]:
-            msg = (
-                f"{where}: weights must be one an event, shape [{len(x)}], "
-                f"not {list(weights.shape)}"
-            )
-            raise DataError(msg)
-        weights = _numbers(where, weights[:, None], ("weight",))[:, 0]
-    names = tuple(f"x{j}" for j in range(x.shape[1])) if names is None else tuple(names)
-    if len(names) != x.shape[1]:
-        msg = f"{where}: {len(names)} feature names for {x.shape[1]} columns; give one a column"
-        raise DataError(msg)
-    columns = select(where, names, wanted)
-    chosen = tuple(names[j] for j in columns)
-    values = _numbers(where, x[:, columns], chosen)
-    given = tuple(classes) if classes else None
-    return Table(where, values, labels, chosen, given, about, weights, label)
-
-
-def _numbers(where: str, x: NDArray[Any], names: Sequence[str]) -> NDArray[np.float64]:
-    """Real numbers as float64; text and objects are refused at their first cell."""
-    if x.dtype.kind in "biuf":
-        return np.ascontiguousarray(x, dtype=np.float64)
-    for row, column in np.ndindex(x.shape):
-        cell = x[row, column]
-        if not isinstance(cell, int | float | np.integer | np.floating):
-            raise DataError(_not_a_number(where, row, names[column], str(cell)))
-    return np.ascontiguousarray(x, dtype=np.float64)
-
-
-def _not_a_number(where: str, row: int, column: str, text: str) -> str:
-    return (
-        f"{where}: row {row + 1}, column {column!r}: expected a number, got {text!r}; mend it, "
-        "or choose other columns with features: [...]"
-    )
-
-
 # ---- csv
 
 
@@ -246,29 +154,36 @@ def read_csv(path: Path, wanted: Wanted) -> Table:
     """
     where = path.name
     header, rows = _rows(path)
+    for key in ("data", "particles"):
+        if getattr(wanted, key) is not None:
+            msg = (
+                f"{where}: dataset.{key} is for arrays of an .npz file; leave it out, or write one"
+            )
+            raise DataError(msg)
     columns = list(zip(*rows, strict=True))
-    apart = {}  # columns that are no features
-    if wanted.weight is not None:
-        apart["weight"] = _place(where, header, "weight", wanted.weight, wanted)
-    label = wanted.label or next(n for n in reversed(header) if n != wanted.weight)
-    apart["label"] = _place(where, header, "label", label, wanted)
-    if label == wanted.weight:
-        msg = f"{where}: {label!r} is the weight, it cannot be the label too"
+    labels = wanted.label or (next(n for n in reversed(header) if n != wanted.weight),)
+    apart = {name: _place(where, header, "label", name, wanted) for name in labels}
+    if wanted.weight in apart:
+        msg = f"{where}: {wanted.weight!r} is the weight, it cannot be the label too"
         raise DataError(msg)
+    weights = None
+    if wanted.weight is not None:
+        at = _place(where, header, "weight", wanted.weight, wanted)
+        apart[wanted.weight] = at
+        weights = _column(where, wanted.weight, columns[at])
     others = [j for j in range(len(header)) if j not in apart.values()]
     picked = [others[k] for k in select(where, [header[j] for j in others], wanted.features)]
     values = [_column(where, header[j], columns[j]) for j in picked]
     x = np.stack(values, axis=1) if values else np.empty((len(rows), 0))
-    weights = None
-    if wanted.weight is not None:
-        weights = _column(where, wanted.weight, columns[apart["weight"]])
+    names = tuple(header[j] for j in picked)
     return Table(
         where,
         np.ascontiguousarray(x),
-        _labels(where, label, columns[apart["label"]]),
-        tuple(header[j] for j in picked),
+        tuple(_labels(where, name, columns[apart[name]]) for name in labels),
+        names,
+        names,
         weights=weights,
-        label=label,
+        label=labels,
     )
 
 
@@ -321,16 +236,7 @@ def _column(where: str, name: str, cells: Sequence[str]) -> NDArray[np.float64]:
         return np.fromiter(map(float, cells), dtype=np.float64, count=len(cells))
     except ValueError:
         row = next(i for i, cell in enumerate(cells) if not is_number(cell))
-        raise DataError(_not_a_number(where, row, name, cells[row])) from None
-
-
-def is_number(cell: str) -> bool:
-    """Whether a text reads as a real number, infinite ones included."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+        raise DataError(not_a_number(where, row, name, cells[row])) from None
 
 
 def _labels(where: str, name: str, cells: Sequence[str]) -> NDArray[Any]:

@@ -101,10 +101,13 @@ def _check_parts(dataset: Dataset, made: Split) -> None:
                         f"raise split.{part}, split by another seed, or drop such events"
                     )
                     raise DataError(msg)
-    targets = dataset.y[made.train]
-    if dataset.task == "regression" and (targets == targets[0]).all():
-        msg = (
-            f"dataset {dataset.name!r}: the target is {targets[0]:g} in every training event; "
-            "raise split.train, or split by another seed"
-        )
-        raise DataError(msg)
+    if dataset.task == "regression":
+        columns = dataset.y[made.train].reshape(len(made.train), -1).T
+        for name, target in zip(dataset.classes, columns, strict=True):
+            if (target == target[0]).all():
+                which = "the target" if len(columns) == 1 else f"target {name!r}"
+                msg = (
+                    f"dataset {dataset.name!r}: {which} is {target[0]:g} in every training event; "
+                    "raise split.train, or split by another seed"
+                )
+                raise DataError(msg)

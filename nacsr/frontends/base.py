@@ -18,6 +18,7 @@ from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.fixed import Fixed
 from nacsr.luts import LutFunc, lut_functions
+from nacsr.measure import judged_as
 from nacsr.records import Candidate, Found, Job, Outcome
 
 __all__ = ["Candidate", "Events", "Found", "Frontend", "Job", "Outcome", "Problem"]
@@ -32,7 +33,7 @@ class Problem:
 
     features: tuple[Feature, ...]
     classes: tuple[str, ...]
-    """Names of the classes; of a regression, the name of what is predicted."""
+    """Names of the classes; of a regression, the names of what is predicted."""
     scaling: Scaling
     train: Events
     validation: Events
@@ -42,7 +43,7 @@ class Problem:
     digest: str
     """Digest of dataset, split, words and own LUT functions: the provenance of numbers."""
     task: str = "classification"
-    """A key of ``nacsr.measure.QUALITY``."""
+    """``classification`` or ``regression``."""
     luts: Mapping[str, LutFunc] = field(default_factory=lambda: dict(lut_functions()))
     """The LUT functions that formulas may use."""
     teacher: NDArray[np.float64] | None = None
@@ -66,9 +67,15 @@ class Problem:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What an expression is written for: every class, or one for all: the second of two
-        classes, which is guessed where its expression is positive, or what a regression predicts.
+        classes, which is guessed where its expression is positive; all that a regression predicts.
         """
-        return self.classes[1:] if len(self.classes) == 2 else self.classes
+        two = self.task == "classification" and len(self.classes) == 2
+        return self.classes[1:] if two else self.classes
+
+    @property
+    def judged_as(self) -> str:
+        """A key of ``nacsr.measure.QUALITY``."""
+        return judged_as(self.task, len(self.classes))
 
     def values(self, events: Events) -> NDArray[np.float64]:
         """Standardised values of events, shape (events, features)."""

@@ -20,6 +20,7 @@ from nacsr.metrics import (
     auc_error,
     effective,
     log_probabilities,
+    mean_distance,
     quantile,
     relative_errors,
     rmse,
@@ -50,7 +51,7 @@ def performance(
         GraphError: if the design's outputs do not fit the task.
     """
     raw = scores(graph, problem.features, events.words)
-    wanted = {1, 2} if len(problem.classes) == 2 else {len(problem.classes)}
+    wanted = {len(problem.outputs), len(problem.classes)}
     if raw.shape[1] not in wanted:
         msg = (
             f"the design has {raw.shape[1]} outputs; a {problem.task} of "
@@ -87,7 +88,7 @@ def _judged(
     stage: str,
     digest: str,
 ) -> tuple[Measurement, ...]:
-    judged = JUDGES[problem.task](found, values, events, problem.classes)
+    judged = JUDGES[problem.judged_as](found, values, events, problem.classes)
     source = (method, stage, tool_name(), problem.digest, digest)
     return tuple(
         Measurement(metric, value, *source, error=error, label=label)
@@ -136,10 +137,19 @@ def _predicted(
         yield "p95_error", *quantile(errors, 0.95, weights), ""
 
 
+def _located(
+    found: Scores, values: NDArray[np.float64], events: Events, classes: Sequence[str]
+) -> Iterator[Verdict]:
+    """Distances in the one unit of all targets."""
+    yield "mean_distance", *mean_distance(values, events.y, events.weights), ""
+    yield "rmse", *rmse(values, events.y, events.weights), ""
+
+
 Judge = Callable[[Scores, NDArray[np.float64], Events, Sequence[str]], Iterator[Verdict]]
 
 JUDGES: Mapping[str, Judge] = {
     "classification": _classified,
+    "location": _located,
     "regression": _predicted,
 }
-"""What each task is judged by, by task."""
+"""What each is judged by, by the keys of ``QUALITY``."""

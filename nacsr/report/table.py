@@ -16,6 +16,13 @@ FORMULA = 30  # characters of a formula that a row shows; report.html has all of
 WIDTH = 164  # narrower than this, columns of numbers would break
 
 
+RELATIVE = ("median_error", "p95_error")
+FURTHER = {"rmse": "median, 95 % error", "mean_distance": "rmse"}
+"""What a front shows besides the metric that it is ranked by."""
+UNITS = {
+    "mean_distance": "mean_distance: Euclidean, between prediction and target, in their units.",
+    "rmse": "rmse: root of the mean squared error over all targets, in their units.",
+}
 SCALINGS = {
     "folded": "Input scaling: folded, raw words arrive and centring and shifting are counted.",
     "external": "Input scaling: external (ext), standardised words arrive, uncounted.",
@@ -35,7 +42,7 @@ def table(rows: Sequence[Row], classes: Sequence[str], findings: Sequence[str]) 
         shown.add_column(name, no_wrap=True)
     named = labels(rows, classes)
     wide = any(r.further for r in rows)
-    more = "median, 95 % error" if wide else "AUC " + " ".join(f"{c:>4}" for c in named)
+    more = FURTHER[quality(rows)] if wide else "AUC " + " ".join(f"{c:>4}" for c in named)
     numbers = ("LUT", "DSP", "FF", "BRAM", "cycles", "II", "wrong")
     for name in ("val.", f"test {quality(rows)}", more, *numbers):
         shown.add_column(name, justify="right", no_wrap=True)
@@ -47,7 +54,10 @@ def table(rows: Sequence[Row], classes: Sequence[str], findings: Sequence[str]) 
 def cells(row: Row, classes: Sequence[str]) -> list[str]:
     """One row as text."""
     more = [f"{row.auc[c]:.3f}".lstrip("0") for c in classes if c in row.auc]
-    more += [f"{100 * value:#.3g} %" for value in row.further.values()]
+    more += [
+        f"{100 * value:#.3g} %" if name in RELATIVE else with_error(value, None)
+        for name, value in row.further.items()
+    ]
     return [
         row.id,
         row.family if row.scaling == "folded" else f"{row.family} (ext)",
@@ -94,10 +104,10 @@ def _meanings(rows: Sequence[Row]) -> Iterator[str]:
             f"AUC: one class against the rest on {events} events, by the softmax of the bit-true "
             "scores, off chip."
         )
-    if any(r.further for r in rows):
+    if any(name in RELATIVE for r in rows for name in r.further):
         yield f"Errors: median and 95th percentile of |prediction / target - 1| on {events} events."
-    if quality(rows) in QUALITY["regression"]:
-        yield "rmse: root of the mean squared error, in units of the target."
+    metrics = next((q for q in QUALITY.values() if quality(rows) == q[0]), ())
+    yield from (UNITS[name] for name in metrics if name in UNITS)
 
 
 def with_error(value: float | None, error: float | None) -> str:

@@ -10,7 +10,14 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nacsr.errors import SpecError, unknown
-from nacsr.measure import ARCHITECTURE, HARDWARE, OBJECTIVES, QUALITY, usual_objectives
+from nacsr.measure import (
+    ARCHITECTURE,
+    HARDWARE,
+    OBJECTIVES,
+    QUALITY,
+    judged_as,
+    usual_objectives,
+)
 from nacsr.spec.base import Section, some, working
 from nacsr.spec.budget import BudgetName
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
@@ -50,25 +57,32 @@ class StudySpec(Section):
     def _goals(cls, value: Any) -> Any:
         """Objectives that are not given are those of the task."""
         if isinstance(value, Mapping) and "objectives" not in value:
-            dataset = value.get("dataset")
-            task = dataset.get("task") if isinstance(dataset, Mapping) else None
-            task = dataset.task if isinstance(dataset, DatasetSpec) else task
-            known = str(task) if task in QUALITY else "classification"
-            value = {**value, "objectives": usual_objectives(known)}
+            kind = _judged_as(value.get("dataset"))
+            kind = kind if kind in QUALITY else "classification"
+            value = {**value, "objectives": usual_objectives(kind)}
         return value
 
     @model_validator(mode="after")
     def _of_task(self) -> StudySpec:
-        fitting = QUALITY[self.dataset.task]
+        given = self.dataset
+        fitting = QUALITY[judged_as(given.task, given.targets)]
+        if given.targets == 1:  # or of a regression as many as its array has
+            fitting = (*fitting, *QUALITY[judged_as(given.task, 2)])
+        for name in self.objectives:
+            if name not in (*HARDWARE, *ARCHITECTURE, *fitting):
+                choices = ", ".join(dict.fromkeys(fitting))
+                msg = f"objectives: {name} is none of a {given.task}: {choices}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _of_networks(self) -> StudySpec:
         for name in self.objectives:
             if name in ARCHITECTURE and self.families.expression is not None:
                 msg = (
                     f"objectives: {name} is of networks only, formulas have none; leave it out, or "
                     "search networks alone with families: {expression: null}"
                 )
-                raise ValueError(msg)
-            if name not in (*HARDWARE, *ARCHITECTURE, *fitting):
-                msg = f"objectives: {name} is none of a {self.dataset.task}: {', '.join(fitting)}"
                 raise ValueError(msg)
         return self
 
@@ -124,6 +138,15 @@ class StudySpec(Section):
     def to_yaml(self) -> str:
         """The whole study as YAML, defaults included; it loads back to an equal study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def _judged_as(dataset: Any) -> str:
+    """A key of ``QUALITY``, as far as the dataset of a study tells before it is checked."""
+    if isinstance(dataset, DatasetSpec):
+        return judged_as(dataset.task, dataset.targets)
+    given = dataset if isinstance(dataset, Mapping) else {}
+    label = given.get("label")
+    return judged_as(str(given.get("task")), len(label) if isinstance(label, list | tuple) else 1)
 
 
 def load_spec(path: str | Path) -> StudySpec:

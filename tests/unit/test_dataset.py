@@ -154,7 +154,10 @@ def test_missing_file_names_the_nearest(tmp_path):
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("jetz", "unknown dataset 'jetz', did you mean 'jets'? Choose from: jets, or give a path"),
+        (
+            "jetz",
+            "unknown dataset 'jetz', did you mean 'jets'? Choose from: jets, bragg, or give a path",
+        ),
         ("events.h5", "expected a .npz or .csv file"),
     ],
 )
@@ -235,7 +238,7 @@ X, Y = arrays()
     [
         ({"features": X}, "no label array 'labels' or 'y'"),
         ({"labels": Y, "feature": X}, "no feature array 'features' or 'X' or 'x'; did you mean"),
-        (damaged(features=X[:, 0]), "features must have shape (events, features), not [40]"),
+        (damaged(features=X[:, 0]), "(events, channels, rows, columns), not [40]"),
         (damaged(labels=Y[:-1]), "labels must be one an event, shape [40], not [39]"),
         (damaged(labels=np.eye(2)[Y]), "use argmax(1) on one-hot labels"),
         (damaged(labels=Y + 0.5), "label 0.5 is no class"),
@@ -245,7 +248,10 @@ X, Y = arrays()
         (damaged(features=np.where(X > X.max() - 1e-9, np.nan, X)), "is nan, the first of 1"),
         (damaged(features=X[:0], labels=Y[:0]), "has no events"),
         (damaged(features=X[:, :0]), "has no features"),
-        (damaged(feature_names=np.array(["a", "b"])), "2 feature names for 3 columns"),
+        (
+            damaged(feature_names=np.array(["a", "b"])),
+            "2 feature names for 3 columns; give one each",
+        ),
         (damaged(feature_names=np.array(["a", "b", "a"])), "two features are named 'a'"),
         (damaged(feature_names=np.array([1, 2, 3])), "feature_names must be a list of text"),
         (damaged(class_names=np.array(["a"])), "labels are 0..1, but 1 class names need 0..0"),

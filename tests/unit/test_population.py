@@ -59,7 +59,10 @@ def words(events=600, seed=0):
 def rows(events=600, weighted=True, outputs=5, task="classification"):
     raw = words(events)
     rng = np.random.default_rng(1)
-    y = raw[:, :outputs].argmax(1) if task == "classification" else WORD.to_float(raw[:, 0])
+    y = raw[:, :outputs].argmax(1)
+    if task == "regression":
+        y = WORD.to_float(raw[:, :outputs]) + np.arange(outputs) * 3
+        y = y[:, 0] if outputs == 1 else y
     weights = rng.uniform(0.2, 1.8, events) if weighted else None
     if outputs == 1 and task == "classification":
         y = (raw[:, 0] > 0).astype(np.int64)
@@ -96,7 +99,7 @@ def packed_gradient(network, params, shown, plan=None):
     found = steps.forward(made, grids, 0, flat, x, events, room)
     d = room.d[: found.size].reshape(found.shape)
     weights = np.ones(events, np.float32) if r.weights is None else r.weights.numpy()[order]
-    y = r.y.numpy()[order].astype(np.float32)
+    y = r.y.numpy()[order].astype(np.float32).ravel()
     goal = steps.SQUARES if r.units else steps.LOGISTIC if r.outputs == 1 else steps.CROSS_ENTROPY
     loss = steps.loss_of(goal, found, y, weights, d)
     gradient = np.zeros_like(flat)
@@ -134,7 +137,9 @@ def test_a_quantised_step_is_that_of_torch_bit_for_bit(name):
     np.testing.assert_allclose(ours[1], theirs[1], atol=2e-5 * np.abs(theirs[1]).max())
 
 
-@pytest.mark.parametrize(("outputs", "task"), [(1, "classification"), (1, "regression")])
+@pytest.mark.parametrize(
+    ("outputs", "task"), [(1, "classification"), (1, "regression"), (3, "regression")]
+)
 def test_other_losses_are_those_of_torch(outputs, task):
     network = Network((WORDS,), (Dense(8, True, "relu"), last(outputs)))
     shown = lesson(rows(outputs=outputs, task=task))

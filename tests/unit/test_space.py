@@ -141,5 +141,14 @@ def test_an_impossible_space_is_refused():
     message = r"no network of kind cnn reads events of \[1, 2, 2\]: .*a 3x3 kernel needs room"
     with pytest.raises(SpecError, match=message):
         check(ImageSpec(), (1, 2, 2), 5)
-    with pytest.raises(SpecError, match=r"kind deepsets reads events of \[16\]: .*needs a set"):
+    with pytest.raises(
+        SpecError, match=r"kind deepsets reads events of \[16\]: .*particles, values\)"
+    ):
         check(DeepSetsSpec(), (16,), 5)
+
+
+def test_a_perceptron_reads_an_array_as_a_list():
+    spec = MlpSpec(depth=(1,), widths=(4,))
+    values = {name: gene.options[0] for name, gene in genes(spec).items()}
+    network = decode(spec, values, (8, 3), 2)
+    assert (network.input, network.shapes) == ((24,), [(4,), (2,)])

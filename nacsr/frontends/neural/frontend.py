@@ -80,7 +80,7 @@ class NeuralFrontend:
         self._problem, self._spec, self._budget, self._seed = problem, spec, budget, seed
         self._shape, self._outputs = problem.shape, len(problem.outputs)
         check(spec, self._shape, self._outputs)
-        self._goals = goals or Goals(usual_objectives(problem.task), problem.target)
+        self._goals = goals or Goals(usual_objectives(problem.judged_as), problem.target)
         start = begun(spec, self._shape, self._outputs, budget.population)
         self._nsga2 = Nsga2(genes(spec), len(self._goals.axes), budget.population, seed, start)
         self._generation: list[str] = []

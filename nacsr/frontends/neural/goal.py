@@ -20,19 +20,30 @@ CENTRE_BITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """The units of a regression's target: it is ``centre + 2**shift`` times a standard value."""
+    """The units of a regression: a target is ``centre + 2**shift`` times a standard value.
 
-    centre: float
+    Several targets have a centre each and one shift, since they are judged in one unit: what is
+    learnt is then the mean squared distance.
+    """
+
+    centre: tuple[float, ...]
     shift: int
 
     @classmethod
     def of(cls, events: Events) -> Units:
-        """The mean, to 1/16 of the spread, and the power of two nearest to the spread."""
-        mean = float(np.average(events.y, weights=events.weights))
-        variance = float(np.average(np.square(events.y - mean), weights=events.weights))
+        """The means, to 1/16 of the spread, and the power of two nearest to the spread."""
+        y = events.y.reshape(len(events), -1)
+        mean = np.average(y, axis=0, weights=events.weights)
+        squares = np.average(np.square(y - mean), axis=0, weights=events.weights)
+        variance = float(squares.mean())
         shift = round(math.log2(variance) / 2) if variance > 0 else 0
         grid = math.ldexp(1.0, shift - CENTRE_BITS)
-        return cls(round(mean / grid) * grid, shift)
+        return cls(tuple(round(m / grid) * grid for m in mean.tolist()), shift)
+
+    def standard(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Standard values of targets, shape (events, targets)."""
+        found: NDArray[np.float64] = y.reshape(len(y), -1) - np.array(self.centre)
+        return np.ldexp(found, -self.shift)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +52,8 @@ class Rows:
 
     Attributes:
         x: standardised values, float32 of shape (events, features).
-        y: class indices, int64 of shape (events,); of one output, float32: 0 or 1 of two
-            classes, or standardised targets.
+        y: class indices, int64 of shape (events,); 0 or 1 of two classes, float32 of the same
+            shape; standardised targets of a regression, float32 of shape (events, outputs).
         outputs: outputs of the network.
         weights: how much each event counts, float32 of shape (events,), or None.
         units: of a regression, else None.
@@ -60,10 +71,11 @@ class Rows:
         import torch
 
         units = Units.of(events) if task == "regression" else None
-        y = events.y if units is None else np.ldexp(events.y - units.centre, -units.shift)
+        y = events.y if units is None else units.standard(events.y)
+        whole = units is None and outputs > 1
         return cls(
             torch.from_numpy(values.astype(np.float32)),
-            torch.from_numpy(y.astype(np.int64 if outputs > 1 else np.float32)),
+            torch.from_numpy(y.astype(np.int64 if whole else np.float32)),
             outputs,
             None if events.weights is None else torch.from_numpy(np.float32(events.weights)),
             units,
@@ -80,7 +92,7 @@ class Rows:
 
         y = self.y[index]
         if self.units is not None:
-            losses = f.mse_loss(found[:, 0], y, reduction="none")
+            losses = f.mse_loss(found, y, reduction="none").mean(1)
         elif self.outputs == 1:
             losses = f.binary_cross_entropy_with_logits(found[:, 0], y, reduction="none")
         else:

@@ -123,7 +123,7 @@ def in_units(
 ) -> tuple[Plan, list[tuple[torch.Tensor, ...]]]:
     """The same network with its output in the units of a regression's target, exactly.
 
-    The last layer's grids move by a power of two, and the centre is added to its quantised
+    The last layer's grids move by a power of two, and the centres are added to its quantised
     bias, whose type grows to hold the sum. That layer becomes float64, in which it is exact.
     """
     import torch
@@ -132,7 +132,7 @@ def in_units(
     weight, bias = params[at]
     w_type, b_type = plan[Place(at, "weight")], plan[Place(at, "bias")]
     moved = replace(b_type, integer=b_type.integer + units.shift)
-    values = moved.to_float(b_type.quantize(bias.numpy())) + units.centre
+    values = moved.to_float(b_type.quantize(bias.numpy())) + np.array(units.centre)
     frac = max(moved.frac, CENTRE_BITS - units.shift)
     width = math.frexp(max(float(np.abs(values).max()), moved.lsb))[1] + frac + 1  # and a sign
     types = {

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nacsr.errors import ExpressionError, SpecError, unknown
+from nacsr.fixed import Fixed
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.symbolic import jobs
 from nacsr.frontends.symbolic.engines import halls
@@ -42,7 +44,7 @@ class SymbolicFrontend:
         self.problem, self.spec, self.budget, self.seed = problem, spec, budget, seed
         self._custom = _custom(spec.custom, problem)
         _check(spec, problem)
-        _check_target(problem)
+        _check_targets(problem)
         self._guesses = {name: self._hall(name, path) for name, path in spec.halls.items()}
         self._found: list[dict[str, Any]] = []
         self._inputs = list(spec.features if isinstance(spec.features, tuple) else problem.names)
@@ -166,7 +168,14 @@ class SymbolicFrontend:
 
 
 def _check(spec: ExpressionSpec, problem: Problem) -> None:
-    """Refuse names that mean nothing here."""
+    """Refuse images, and names that mean nothing here."""
+    if len(problem.array) == 3:
+        sizes = " x ".join(map(str, problem.array))
+        msg = (
+            f"families.expression: events are images of {sizes}, and formulas read single values; "
+            "set expression: null, or give features that you computed from them"
+        )
+        raise SpecError(msg)
     _check_names("functions", spec.functions, problem.luts)
     if isinstance(spec.features, tuple):
         _check_names("features", spec.features, problem.names)
@@ -189,11 +198,15 @@ def _check(spec: ExpressionSpec, problem: Problem) -> None:
         raise SpecError(msg)
 
 
-def _check_target(problem: Problem) -> None:
+def _check_targets(problem: Problem) -> None:
     """Refuse a regression whose formulas would only saturate, or round to one value."""
-    if problem.task != "regression":
-        return
-    y, type_, name = problem.train.y, problem.precision, problem.outputs[0]
+    if problem.task == "regression":
+        columns = problem.train.y.reshape(len(problem.train), -1).T
+        for name, y in zip(problem.outputs, columns, strict=True):
+            _check_target(name, y, problem.precision)
+
+
+def _check_target(name: str, y: NDArray[np.float64], type_: Fixed) -> None:
     if np.mean(np.abs(y) > type_.max) > BEYOND:
         most = np.quantile(np.abs(y), 1 - BEYOND)
         need = max(int(np.floor(np.log2(most))) + 2, type_.integer + 1)  # I bits end below 2^(I-1)

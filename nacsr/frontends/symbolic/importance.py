@@ -24,7 +24,7 @@ def most_important(
 
     Args:
         z: standardised values, shape (events, features).
-        y: class indices or targets, shape (events,).
+        y: class indices or targets, shape (events,); or (events, targets).
         task: ``classification`` or ``regression``.
         count: how many.
         by: ``forest``: the impurity that splits on a feature remove (Breiman, Machine Learning

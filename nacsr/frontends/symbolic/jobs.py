@@ -142,26 +142,32 @@ def _config(p: Payload, problem: Problem) -> Config:
 
 def _target(problem: Problem, output: int) -> Real:
     """What the expression of one output regresses."""
+    if problem.task == "regression":
+        values: Real = _targets(problem)[:, output]
+        return values
     if problem.teacher is not None:
         taught: Real = problem.teacher[:, output] - problem.teacher.mean(axis=1) * (
             problem.teacher.shape[1] > 1
         )
         return taught
-    if problem.task == "regression":
-        return problem.train.y.astype(np.float64)
     wanted = problem.classes.index(problem.outputs[output])
     return np.where(problem.train.y == wanted, 1.0, -1.0)
 
 
 def _goal(problem: Problem) -> Goal:
     """What all outputs are fitted to together."""
-    weights, regression = problem.train.weights, problem.task == "regression"
-    if regression:
-        values = problem.train.y if problem.teacher is None else problem.teacher[:, 0]
-        return Goal(np.asarray(values, dtype=np.float64)[:, None], weights, regression=True)
+    weights = problem.train.weights
+    if problem.task == "regression":
+        return Goal(_targets(problem), weights, regression=True)
     if problem.teacher is not None:
         return Goal(softened(problem.teacher), weights)
     return Goal(one_hot(problem.train.y, len(problem.classes)), weights)
+
+
+def _targets(problem: Problem) -> Real:
+    """What a regression is fitted to, shape (events, targets)."""
+    values = problem.train.y if problem.teacher is None else problem.teacher
+    return np.asarray(values, dtype=np.float64).reshape(len(values), -1)
 
 
 def run_assemble(p: Payload, problem: Problem) -> Outcome:

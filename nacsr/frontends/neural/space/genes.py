@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,8 @@ from nacsr.frontends.neural.space.layers import (
 from nacsr.search.nsga2 import Gene, Genes
 from nacsr.spec import DeepSetsSpec, ImageSpec, MlpSpec, NetworkSpec, StackSpec
 
+READS = {"deepsets": ("particles", "values"), "cnn": ("channels", "rows", "columns")}
+"""The axes of an event that a kind of network reads; perceptrons read any."""
 PROJECTION_KERNEL = 3
 CONVS = 2  # in a block
 
@@ -44,7 +47,7 @@ def decode(spec: NetworkSpec, values: Genes, shape: Shape, outputs: int) -> Netw
     Args:
         spec: the space.
         values: one choice a gene.
-        shape: of one event.
+        shape: of one event; perceptrons read an array as the list of its elements.
         outputs: of the network.
 
     Raises:
@@ -52,7 +55,7 @@ def decode(spec: NetworkSpec, values: Genes, shape: Shape, outputs: int) -> Netw
     """
     match spec:
         case MlpSpec():
-            layers = _hidden(spec, values, "")
+            shape, layers = (math.prod(shape),), _hidden(spec, values, "")
         case DeepSetsSpec():
             layers = _sets_layers(spec, values)
         case ImageSpec():
@@ -79,6 +82,11 @@ def check(spec: NetworkSpec, shape: Shape, outputs: int) -> None:
         decode(spec, smallest, shape, outputs)
     except SpecError as error:
         msg = f"families.network: no network of kind {spec.kind} reads events of {list(shape)}: "
+        wanted = READS.get(spec.kind)
+        if wanted is not None and len(shape) != len(wanted):
+            axes = ", ".join(("events", *wanted))
+            msg += f"it takes those of an array ({axes}), see dataset.data; or choose another kind"
+            raise SpecError(msg) from None
         raise SpecError(msg + str(error)) from None
 
 

@@ -27,7 +27,7 @@ class Goal:
 
     Attributes:
         targets: shape (rows, classes): probabilities of the classes, one or zero where the labels
-            are known; of a regression the values, one column.
+            are known; of a regression the values, a column a target.
         weights: how much each row counts, shape (rows,), with a mean of one; None: all the same.
         regression: least squares instead of logistic regression.
     """
@@ -38,18 +38,20 @@ class Goal:
 
     @property
     def outputs(self) -> int:
-        """Number of sums: one a class; one for two classes, whose other score is zero."""
-        classes = self.targets.shape[1]
-        return 1 if classes == 2 else classes
+        """Number of sums: one a target or class; one for two classes, whose other score is zero."""
+        columns = self.targets.shape[1]
+        return 1 if columns == 2 and not self.regression else columns
 
     @property
     def unit(self) -> float:
-        """Scale of the outputs: the spread of a regression's target, one for log-odds."""
+        """Scale of the outputs: the spread of a regression's targets, which have one unit; one
+        for log-odds.
+        """
         if not self.regression:
             return 1.0
-        mean = np.average(self.targets[:, 0], weights=self.weights)
-        variance = np.average((self.targets[:, 0] - mean) ** 2, weights=self.weights)
-        return float(np.sqrt(variance)) or 1.0
+        mean = np.average(self.targets, axis=0, weights=self.weights)
+        variance = np.average((self.targets - mean) ** 2, axis=0, weights=self.weights)
+        return float(np.sqrt(variance.mean())) or 1.0
 
     @property
     def rows(self) -> float:
@@ -80,11 +82,11 @@ class Goal:
         return shares
 
     def loss(self, outputs: Real) -> float:
-        """Mean negative log-likelihood; of a regression half the mean squared error in units
-        of the target's variance.
+        """Mean negative log-likelihood; of a regression half the squared errors of all targets in
+        units of ``unit**2``.
         """
         if self.regression:
-            each = (self.targets[:, 0] - outputs[:, 0]) ** 2 / (2 * self.unit**2)
+            each = ((self.targets - outputs) ** 2).sum(axis=1) / (2 * self.unit**2)
         else:
             each = -(self.targets * np.log(np.maximum(self.shares(outputs), 1e-300))).sum(axis=1)
         return float(np.average(each, weights=self.weights))
@@ -93,7 +95,8 @@ class Goal:
         """Minus second derivatives of the log-likelihood, shape (outputs, outputs, rows)."""
         rows, n = len(outputs), self.outputs
         if self.regression:
-            curves = np.full((1, 1, rows), self.unit**-2)
+            curves = np.zeros((n, n, rows))
+            curves[np.arange(n), np.arange(n)] = self.unit**-2
         else:
             p = self.shares(outputs)[:, -n:].T
             curves = -p[:, None] * p[None]
@@ -102,10 +105,12 @@ class Goal:
 
     def noise(self, outputs: Real) -> Real:
         """Variance of the errors of the outputs, shape (outputs,), in units of ``1 / unit**2``:
-        the mean curvature of a classification, the share of variance left of a regression.
+        the mean curvature of a classification, the squared errors left of a regression.
         """
         if self.regression:
-            return np.array([2 * self.loss(outputs)])
+            squares = ((self.targets - outputs) / self.unit) ** 2
+            left: Real = np.average(squares, axis=0, weights=self.weights)
+            return left
         each: Real = np.einsum("aar->ar", self.curvature(outputs)).mean(axis=1)
         return each
 
