@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -29,6 +30,7 @@ def usual_objectives(judged_as: str) -> tuple[str, ...]:
     return QUALITY[judged_as][0], "luts", "dsps", "latency_cycles"
 
 
+@lru_cache(maxsize=1)  # reading it takes milliseconds, and every measurement has it
 def tool_name() -> str:
     """This program and its version, as measurements name it."""
     return f"nacsr {version('nacsr')}"

@@ -1,6 +1,7 @@
 """The network family: deterministic, resumable by replay, failures recorded, finalists designs."""
 
 import json
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from nacsr.measure import Measurement
 from nacsr.metrics import accuracy
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.search.goals import Goals
+from nacsr.search.pareto import nondominated
 from nacsr.spec import BUDGETS, MlpSpec
 
 SPEC = MlpSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,))
@@ -307,6 +309,45 @@ def test_whoever_is_beyond_a_limit_is_neither_trained_on_nor_a_finalist(problem)
     assert widths(batches) == {4}
     later = [n["layers"][0]["width"] for n in networks(batches[1][0][0])]
     assert later == [4, 4]
+
+
+def test_the_front_of_all_generations_is_trained_to_the_end(problem):
+    points, rungs = {}, {}
+
+    def drawn(job, _):
+        if job.kind == "final":
+            return outcome_of(job)
+        made = [Network.from_dict(n).key for n in networks(job)]
+        some = [np.random.default_rng(zlib.crc32(key.encode())).random(3) for key in made]
+        for key, point in zip(made, some, strict=True):
+            points[key] = point
+            rungs.setdefault(key, []).append(job.payload["rung"])
+        return outcome_of(job, *map(tuple, some))
+
+    batches = search(problem, run=drawn)
+    front = nondominated(np.array(list(points.values())))
+    ended = [rungs[key] for key, on in zip(points, front, strict=True) if on]
+    assert all(some[-1] == BUDGET.rungs - 1 for some in ended)
+    assert [0, 2] in ended  # who was left behind in its generation
+    assert all(some == sorted(set(some)) for some in rungs.values())
+    assert {network.key for network in finalists(batches)} <= set(points)
+
+
+def test_who_fails_on_the_way_to_the_end_is_not_tried_again(problem):
+    def told(job, _):
+        if job.kind == "final" or not job.payload["rung"]:
+            return outcome_of(job, *([(0.5, 1.0, 1.0)] if job.kind == "search" else []))
+        return outcome_of(job, None)
+
+    batches = search(problem, run=told)
+    tried = [
+        (n.key, j.payload["rung"])
+        for jobs, _ in batches[:-1]
+        for j in jobs
+        for n in map(Network.from_dict, networks(j))
+    ]
+    assert len(tried) == len(set(tried))
+    assert {job.kind for job in batches[-1][0]} == {"final"}
 
 
 def test_where_all_are_beyond_the_limits_the_nearest_are_finalists(problem):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class _Tried:
     candidate: str = ""
     score: Score | None = None
     """None if it never had a design."""
+    rung: int = -1
+    """The last in which it was trained, or was to be."""
     failed: bool = False
     """Whether its last training failed."""
     plan: Mapping[str, str] = field(default_factory=dict)
@@ -53,7 +56,8 @@ class NeuralFrontend:
     A generation is trained in rungs, each longer than the one before (three times, unless the
     budget says otherwise): the third of it that is best by rank and crowding goes on (successive
     halving, Jamieson and Talwalkar, AISTATS 2016); the others keep the scores that they reached,
-    also a network whose training fails in a later rung.
+    also a network whose training fails in a later rung. After the last generation whoever is on
+    the front, of all generations, without having been in the last rung goes through it.
 
     Args:
         problem: events, target and clock.
@@ -93,6 +97,8 @@ class NeuralFrontend:
         """The next rung of a generation's new networks; after the last one, the finalists."""
         while not self._training and self._done < self._budget.generations:
             self._propose()
+        if not self._training and not self._finished:
+            self._complete()
         if self._training:
             return self._search_jobs()
         if self._finished:
@@ -132,12 +138,29 @@ class NeuralFrontend:
         if self._generation:
             self._nsga2.tell([self._tried[key].score for key in self._generation])
 
+    def _complete(self) -> None:
+        """Those of the front that were not in the last rung; until there are none."""
+        self._generation, self._rung = [], self._budget.rungs - 1
+        tried, points = self._within_limits()
+        self._training = [
+            one.network.key
+            for one, on in zip(tried, nondominated(points), strict=True)
+            if on and one.rung < self._rung
+        ]
+
+    def _within_limits(self) -> tuple[list[_Tried], NDArray[np.float64]]:
+        """Who may be on the front, and their objectives."""
+        some = [(t, t.score) for t in self._tried.values() if t.score is not None]
+        kept = [(t, score.objectives) for t, score in some if not score.excess]
+        points = np.array([objectives for _, objectives in kept], dtype=np.float64)
+        return [t for t, _ in kept], points.reshape(len(kept), len(self._goals.axes))
+
     def _learn(self, job: Job, outcome: Outcome) -> None:
         found = {f.candidate.id: f for f in outcome.found}
         for i, record in enumerate(job.payload["networks"]):
             one = self._tried[Network.from_dict(record).key]
             mine = found[jobs.searched(one.network, job).id]
-            one.failed = bool(mine.candidate.reason)
+            one.rung, one.failed = int(job.payload["rung"]), bool(mine.candidate.reason)
             if one.failed:  # what an earlier rung reached stays
                 continue
             one.candidate = mine.candidate.id
@@ -185,13 +208,12 @@ class NeuralFrontend:
 
     def _finalists(self) -> list[_Tried]:
         """Some of the front; if none is within the limits, those of the least excess."""
-        alive = [(t, t.score) for t in self._tried.values() if t.score is not None]
-        within = [(t, score.objectives) for t, score in alive if not score.excess]
-        if not within:
-            nearest = sorted(alive, key=lambda one: one[1].excess)
-            return [t for t, _ in nearest[: self._budget.finalists]]
-        points = np.array([objectives for _, objectives in within])
-        return [within[i][0] for i in spread(points, self._budget.finalists)]
+        count = self._budget.finalists
+        within, points = self._within_limits()
+        if within:
+            return [within[i] for i in spread(points, count)]
+        beyond = [(t.score.excess, t) for t in self._tried.values() if t.score is not None]
+        return [t for _, t in sorted(beyond, key=itemgetter(0))[:count]]
 
     @staticmethod
     def expected_jobs(budget: Budget) -> int:
