@@ -311,26 +311,29 @@ def test_whoever_is_beyond_a_limit_is_neither_trained_on_nor_a_finalist(problem)
     assert later == [4, 4]
 
 
-def test_the_front_of_all_generations_is_trained_to_the_end(problem):
-    points, rungs = {}, {}
+def test_the_front_of_every_rung_of_all_generations_goes_on(problem):
+    reached = [{} for _ in range(BUDGET.rungs)]
 
     def drawn(job, _):
         if job.kind == "final":
             return outcome_of(job)
         made = [Network.from_dict(n).key for n in networks(job)]
-        some = [np.random.default_rng(zlib.crc32(key.encode())).random(3) for key in made]
-        for key, point in zip(made, some, strict=True):
-            points[key] = point
-            rungs.setdefault(key, []).append(job.payload["rung"])
+        rung = job.payload["rung"]
+        some = [
+            np.random.default_rng(zlib.crc32(f"{rung} {key}".encode())).random(3) for key in made
+        ]
+        assert not set(made) & set(reached[rung])
+        reached[rung] |= dict(zip(made, some, strict=True))
         return outcome_of(job, *map(tuple, some))
 
     batches = search(problem, run=drawn)
-    front = nondominated(np.array(list(points.values())))
-    ended = [rungs[key] for key, on in zip(points, front, strict=True) if on]
-    assert all(some[-1] == BUDGET.rungs - 1 for some in ended)
-    assert [0, 2] in ended  # who was left behind in its generation
-    assert all(some == sorted(set(some)) for some in rungs.values())
-    assert {network.key for network in finalists(batches)} <= set(points)
+    late = [job.payload["rung"] for jobs, _ in batches for job in jobs if job.kind == "search"]
+    assert late[BUDGET.generations * BUDGET.rungs :]  # left behind in their generations
+    for rung, points in enumerate(reached[:-1]):
+        front = nondominated(np.array(list(points.values())))
+        assert {key for key, on in zip(points, front, strict=True) if on} <= set(reached[rung + 1])
+        assert set(reached[rung + 1]) <= set(points)
+    assert {network.key for network in finalists(batches)} <= set(reached[0])
 
 
 def test_who_fails_on_the_way_to_the_end_is_not_tried_again(problem):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -34,14 +34,19 @@ class _Tried:
 
     network: Network
     candidate: str = ""
-    score: Score | None = None
-    """None if it never had a design."""
+    scores: dict[int, Score] = field(default_factory=dict)
+    """What it reached in every rung."""
     rung: int = -1
     """The last in which it was trained, or was to be."""
     failed: bool = False
     """Whether its last training failed."""
     plan: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def score(self) -> Score | None:
+        """Of its longest training; None if it never had a design."""
+        return self.scores[max(self.scores)] if self.scores else None
 
 
 class NeuralFrontend:
@@ -57,7 +62,8 @@ class NeuralFrontend:
     budget says otherwise): the third of it that is best by rank and crowding goes on (successive
     halving, Jamieson and Talwalkar, AISTATS 2016); the others keep the scores that they reached,
     also a network whose training fails in a later rung. After the last generation whoever is on
-    the front, of all generations, without having been in the last rung goes through it.
+    the front of all that were ever in a rung goes on, too, as long as there is one: scores of
+    other rungs, which trained longer, would hide it.
 
     Args:
         problem: events, target and clock.
@@ -114,7 +120,7 @@ class NeuralFrontend:
             self._learn(job, outcome)
         trained = [self._tried[key] for key in self._training]
         scores = [None if one.failed else one.score for one in trained]
-        last = self._rung == self._budget.rungs - 1
+        last = self._rung == self._budget.rungs - 1 or not self._generation
         going = [] if last else promoted(scores, _going(len(scores), self._budget))
         self._training, self._rung = [self._training[i] for i in going], self._rung + 1
         if not self._training:
@@ -139,21 +145,24 @@ class NeuralFrontend:
             self._nsga2.tell([self._tried[key].score for key in self._generation])
 
     def _complete(self) -> None:
-        """Those of the front that were not in the last rung; until there are none."""
-        self._generation, self._rung = [], self._budget.rungs - 1
-        tried, points = self._within_limits()
-        self._training = [
-            one.network.key
-            for one, on in zip(tried, nondominated(points), strict=True)
-            if on and one.rung < self._rung
-        ]
+        """Of all generations, those on the front of the first rung that not all of them left."""
+        self._generation = []
+        for rung in range(self._budget.rungs - 1):
+            scored = [(one, one.scores.get(rung)) for one in self._tried.values()]
+            within, points = self._within_limits(scored)
+            front = [within[i] for i in np.flatnonzero(nondominated(points))]
+            left = [one.network.key for one in front if one.rung == rung]
+            if left:
+                self._training, self._rung = left, rung + 1
+                return
 
-    def _within_limits(self) -> tuple[list[_Tried], NDArray[np.float64]]:
+    def _within_limits(
+        self, scored: Iterable[tuple[_Tried, Score | None]]
+    ) -> tuple[list[_Tried], NDArray[np.float64]]:
         """Who may be on the front, and their objectives."""
-        some = [(t, t.score) for t in self._tried.values() if t.score is not None]
-        kept = [(t, score.objectives) for t, score in some if not score.excess]
+        kept = [(one, s.objectives) for one, s in scored if s is not None and not s.excess]
         points = np.array([objectives for _, objectives in kept], dtype=np.float64)
-        return [t for t, _ in kept], points.reshape(len(kept), len(self._goals.axes))
+        return [one for one, _ in kept], points.reshape(len(kept), len(self._goals.axes))
 
     def _learn(self, job: Job, outcome: Outcome) -> None:
         found = {f.candidate.id: f for f in outcome.found}
@@ -164,7 +173,8 @@ class NeuralFrontend:
             if one.failed:  # what an earlier rung reached stays
                 continue
             one.candidate = mine.candidate.id
-            one.score = self._goals.score(mine.measurements)
+            score = self._goals.score(mine.measurements)
+            one.scores |= {} if score is None else {one.rung: score}
             one.plan = outcome.result["plans"][i] or {}
             one.arrays = {
                 name.removeprefix(f"{i}."): array
@@ -209,7 +219,7 @@ class NeuralFrontend:
     def _finalists(self) -> list[_Tried]:
         """Some of the front; if none is within the limits, those of the least excess."""
         count = self._budget.finalists
-        within, points = self._within_limits()
+        within, points = self._within_limits((one, one.score) for one in self._tried.values())
         if within:
             return [within[i] for i in spread(points, count)]
         beyond = [(t.score.excess, t) for t in self._tried.values() if t.score is not None]
