@@ -75,11 +75,22 @@ class LocalSpec(Section):
 
 
 class _Quantised(Choices):
-    """Bits of a whole network, and what follows the search of it."""
+    """Bits of a whole network, where the search begins, and what follows it.
+
+    Attributes:
+        weight_bits: of every weight.
+        activation_bits: of every input and activation.
+        local: what follows the search; null for nothing.
+        start: architectures in the first generation: ``RUN:ID`` of a network, ``{layers: ...}`` as
+            an archive records it, or in short ``{widths: [64, 32]}`` or ``{phi: [32], bottleneck:
+            16, pool: mean, rho: [16]}`` with ``activation``, ``batchnorm``, ``weight_bits`` and
+            ``activation_bits``, each by default the first that the space lists.
+    """
 
     weight_bits: tuple[Bits, ...] = (4, 6, 8)
     activation_bits: tuple[Bits, ...] = (6, 8, 10)
     local: LocalSpec | None = LocalSpec()
+    start: tuple[str | dict[str, Any], ...] | None = None
 
 
 class MlpSpec(_Quantised, StackSpec):
