@@ -14,6 +14,7 @@ from nacsr.fixed import Fixed
 from nacsr.frontends.neural.lean import descent, kernels, model, steps
 from nacsr.frontends.neural.lean.lower import lower
 from nacsr.frontends.neural.lean.prune import Curvature, drop
+from nacsr.frontends.neural.lean.stage import Schedule
 from nacsr.frontends.neural.lean.state import Stack, State, stack_of
 from nacsr.frontends.neural.space import Dense, Network, Pool
 from nacsr.frontends.stem import score_type, scores
@@ -139,7 +140,7 @@ def task(network: Network, events: int = 400, seed: int = 3) -> descent.Task:
     return descent.Task(x, y[:, None], np.ones(events, np.float32), 0, tops, 64, seed)
 
 
-SHORT = descent.Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=20.0)
+SHORT = Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=20.0)
 
 
 @pytest.mark.parametrize("network", ALL, ids=lambda n: n.title)
@@ -157,7 +158,7 @@ def test_designs_shrink_and_repeat(network: Network) -> None:
 
 def test_it_learns() -> None:
     stack, given_task = stack_of(PERCEPTRON), task(PERCEPTRON, 2000)
-    first = next(descent.descend(stack, given_task, descent.Schedule(first=300)))
+    first = next(descent.descend(stack, given_task, Schedule(first=300)))
     z, _ = model.scores(stack, first, given_task.x)
     assert (z.argmax(1) == given_task.y[:, 0]).mean() > 0.9
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import jobs, lessons
+from nacsr.frontends.neural.lean import stage as lean
 from nacsr.frontends.neural.local import search as local
 from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.space.genes import check, decode, genes
@@ -22,7 +23,7 @@ from nacsr.search.goals import Goals, Score
 from nacsr.search.halving import promoted
 from nacsr.search.nsga2 import Nsga2
 from nacsr.search.pareto import nondominated
-from nacsr.spec import Budget, NetworkSpec
+from nacsr.spec import Budget, ImageSpec, NetworkSpec
 
 FAMILY = jobs.FAMILY
 TOGETHER = 8
@@ -30,7 +31,7 @@ TOGETHER = 8
 
 T = TypeVar("T")
 
-RUNS = {**jobs.RUNS, **local.RUNS}
+RUNS = {**jobs.RUNS, **lean.RUNS, **local.RUNS}
 """What runs each kind of job."""
 
 
@@ -228,8 +229,16 @@ class NeuralFrontend:
             )
             made = [near.refined(within[i]) for i in spread(points, near.spec.designs)]
         finalists = [self._final_job(one) for one in self._chosen(self._budget.finalists)]
-        if finalists or made:
-            yield "network training", [*finalists, *made]
+        rest = [*self._lean(), *finalists, *made]
+        if rest:
+            yield "network training", rest
+
+    def _lean(self) -> list[Job]:
+        """Descents of networks that owe nothing to the search."""
+        spec = self._spec
+        if isinstance(spec, ImageSpec):
+            return []
+        return lean.made(self._problem, spec, self._budget, self._seed)
 
     def _final_job(self, one: _Tried) -> Job:
         payload = {
@@ -257,6 +266,8 @@ class NeuralFrontend:
         rungs = sum(math.ceil(size / TOGETHER) for size in sizes)
         near = spec.local and local.Local(problem, spec.local, budget, 0)
         more = near.expected_jobs if near else 0
+        if not isinstance(spec, ImageSpec) and spec.lean:
+            more += len(spec.lean.stacks)
         return budget.generations * rungs + budget.finalists + more
 
     @staticmethod

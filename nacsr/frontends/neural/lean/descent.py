@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.neural.lean import kernels, model, steps
 from nacsr.frontends.neural.lean.prune import Curvature, drop
+from nacsr.frontends.neural.lean.stage import Schedule
 from nacsr.frontends.neural.lean.state import Reals, Stack, State
 from nacsr.frontends.neural.plan import TrainingError
 from nacsr.frontends.neural.population.steps import loss_of
@@ -25,33 +26,6 @@ SECOND_MOMENT = 0.999
 
 ENDLESS = 12
 """Integer bits of values before anything is known of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How a network is trained and made smaller.
-
-    Attributes:
-        first: steps before anything is dropped.
-        between: steps after every drop.
-        share: of the adder bits that one drop takes.
-        polish: steps of a design that is kept, with a rate that falls to nothing.
-        rung: designs are kept where the adder bits have fallen by this factor.
-        least: adder bits at which it ends.
-        rate: learning rate.
-        digits, read_bits, value_bits: digits and fraction bits to begin with.
-    """
-
-    first: int = 2000
-    between: int = 250
-    share: float = 0.04
-    polish: int = 600
-    rung: float = 0.75
-    least: float = 150.0
-    rate: float = 1e-2
-    digits: int = 2
-    read_bits: int = 5
-    value_bits: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,7 +60,7 @@ def biases(stack: Stack, state: State, layer: int) -> Array:
     return np.ldexp(np.rint(np.ldexp(exact, grid)), -grid)
 
 
-def scores(stack: Stack, state: State, x: Reals) -> tuple[Array, Seen]:
+def scores(stack: Stack, state: State, x: Reals | Array) -> tuple[Array, Seen]:
     """Scores (events, outputs) of standardised words (events, words), and what was on the way."""
     reads, rows = int(stack.reads[-1]), int(stack.rows[-1])
     seen = Seen(np.zeros(reads), np.zeros(rows), np.zeros(reads), np.zeros(rows))
@@ -70,7 +70,7 @@ def scores(stack: Stack, state: State, x: Reals) -> tuple[Array, Seen]:
     return np.concatenate(parts), seen
 
 
-def _scores(stack: Stack, state: State, x: Reals, seen: Seen) -> Array:
+def _scores(stack: Stack, state: State, x: Reals | Array, seen: Seen) -> Array:
     a = x.astype(np.float64).reshape(len(x), int(stack.copies[0]), -1)  # events, copies, features
     for layer in stack.layers:
         read = stack.read(layer)
