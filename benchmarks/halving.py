@@ -1,16 +1,18 @@
 """Successive halving against training every candidate to the end, at equal generations.
 
-    python benchmarks/halving.py [--seeds 1 2 3] [--population 24] [--generations 8] [--quick]
+    python benchmarks/halving.py [--seeds 1 2 3] [--population 32] [--generations 16]
+        [--rungs 3] [--factor 3] [--quick]
 
 Both sides run the same search of perceptrons on the shipped jets (generated with Pythia, not the
 public set), with the same seed, population, generations and objectives; they differ in their
-rungs only. With halving the steps below are those of the last rung, so that a survivor of all
-rungs has trained 1.44 times as long as a candidate without. Counted is all CPU time of the search
+rungs only. The steps are those of the last rung; whoever was in all has trained for those of the
+others, too. Counted is all CPU time of the search
 in one process and thread: training, lowering, measuring and breeding, but not compiling.
 
 The hypervolume is that of the front of all candidates, as the search measured them (bit-true, on
 validation events), in accuracy, log2 of the area and cycles. All three are scaled to the range that
-both fronts of a seed span, and the reference point lies a tenth of it beyond their worst.
+the fronts of all seeds span, and the reference point lies a tenth of it beyond their worst. How
+much it differs between seeds of the same side is printed, too.
 """
 
 from __future__ import annotations
@@ -87,22 +89,32 @@ def hypervolumes(fronts: Sequence[NDArray[np.float64]]) -> list[float]:
     return [float(volume((front - low) / spread)) for front in fronts]
 
 
-def compare(problem: Problem, budget: Budget, goals: Goals, seed: int) -> tuple[float, float]:
-    """Two lines and their ratios: of hypervolumes, and of CPU seconds."""
-    sides = {
-        "halving": searched(problem, budget, goals, seed),
-        "all to the end": searched(problem, replace(budget, rungs=1), goals, seed),
-    }
-    volumes = hypervolumes([side.front for side in sides.values()])
-    for (name, side), volume in zip(sides.items(), volumes, strict=True):
-        print(
-            f"seed {seed}  {name:14s}  {len(side.scores):4d} networks  {side.steps:9,d} steps  "
-            f"{side.seconds:7.1f} CPU-s  best accuracy {-side.front[:, 0].min():.4f}  "
-            f"front of {len(side.front):3d}  hypervolume {volume:.4f}",
-            flush=True,
-        )
-    halved, whole = sides.values()
-    return volumes[0] / volumes[1], whole.seconds / halved.seconds
+SIDES = ("halving", "all to the end")
+
+
+def compare(runs: Mapping[int, Sequence[Searched]]) -> None:
+    """Lines of both sides of every seed, and the ratios."""
+    flat = iter(hypervolumes([side.front for sides in runs.values() for side in sides]))
+    volumes = {seed: [next(flat) for _ in sides] for seed, sides in runs.items()}
+    for seed, sides in runs.items():
+        for name, side, volume in zip(SIDES, sides, volumes[seed], strict=True):
+            print(
+                f"seed {seed}  {name:14s}  {len(side.scores):4d} networks  {side.steps:9,d} steps  "
+                f"{side.seconds:6.1f} CPU-s  best accuracy {-side.front[:, 0].min():.4f}  "
+                f"front of {len(side.front):2d}  hypervolume {volume:.4f}"
+            )
+    times = [whole.seconds / halved.seconds for halved, whole in runs.values()]
+    ratios = [halved / whole for halved, whole in volumes.values()]
+    whole = [volume for _, volume in volumes.values()]
+    print(f"hypervolume, halving / all to the end: {spread(ratios)}")
+    print(f"CPU time, all to the end / halving: {spread(times)}")
+    ends = max(whole) / min(whole)
+    print(f"hypervolume of all to the end, the largest of the seeds / the least: {ends:.3f}")
+
+
+def spread(values: Sequence[float]) -> str:
+    """The median, and the ends."""
+    return f"{np.median(values):.3f} (from {min(values):.3f} to {max(values):.3f})"
 
 
 def machine() -> str:
@@ -118,9 +130,11 @@ def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--population", type=int, default=24)
-    parser.add_argument("--generations", type=int, default=8)
+    parser.add_argument("--population", type=int, default=32)
+    parser.add_argument("--generations", type=int, default=16)
     parser.add_argument("--steps", type=int, default=1_800)
+    parser.add_argument("--rungs", type=int, default=BUDGETS["default"].rungs)
+    parser.add_argument("--factor", type=float, default=BUDGETS["default"].factor)
     parser.add_argument("--quick", action="store_true", help="one seed, few networks")
     asked = parser.parse_args()
     budget = replace(
@@ -129,6 +143,8 @@ def main() -> None:
         generations=2 if asked.quick else asked.generations,
         search_steps=300 if asked.quick else asked.steps,
         finalists=0,
+        rungs=asked.rungs,
+        factor=asked.factor,
     )
     spec = StudySpec(dataset=DatasetSpec(source="jets"))
     goals = Goals(spec.objectives, spec.target)
@@ -142,16 +158,12 @@ def main() -> None:
         )
         tiny = replace(budget, population=4, generations=1, search_steps=20)
         searched(problem, tiny, goals, 1)  # compiles
-        ratios = [
-            compare(problem, budget, goals, seed)
+        sides = (budget, replace(budget, rungs=1))
+        runs = {
+            seed: [searched(problem, side, goals, seed) for side in sides]
             for seed in asked.seeds[: 1 if asked.quick else None]
-        ]
-    volumes, times = zip(*ratios, strict=True)
-    print(
-        f"halving / all to the end: hypervolume {np.median(volumes):.4f} (from {min(volumes):.4f} "
-        f"to {max(volumes):.4f}); CPU time less by {np.median(times):.2f} times (from "
-        f"{min(times):.2f} to {max(times):.2f}); medians of {len(ratios)}"
-    )
+        }
+    compare(runs)
 
 
 if __name__ == "__main__":
