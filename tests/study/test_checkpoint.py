@@ -20,7 +20,9 @@ def test_a_module_is_its_design_bit_for_bit(tiny_run: Path) -> None:
         designs = archive.entries(designs_only=True)
     problem = Study(tiny_spec(), tiny_run, dataset=tiny_dataset()).prepared.problem
     events = problem.validation
-    found = [e for e in designs if e.candidate.family == "network"]
+    networks = [e for e in designs if e.candidate.family == "network"]
+    found = [e for e in networks if e.candidate.genotype["training"] != "lean"]
+    assert found != networks
     trainings = {str(e.candidate.genotype["training"]) for e in found}
     assert "brevitas" in trainings
     assert any(t.startswith("brevitas after cost pruning") for t in trainings)
@@ -32,10 +34,11 @@ def test_a_module_is_its_design_bit_for_bit(tiny_run: Path) -> None:
         assert (ours == qat.outputs(module, problem.values(events))).all()
 
 
-def first(run: Path, family: str, *, design: bool) -> str:
+def first(run: Path, family: str, *, design: bool, lean: bool = False) -> str:
     with Archive(run) as archive:
         for entry in archive.entries():
-            if (entry.candidate.family, entry.graph_text is not None) == (family, design):
+            made = (entry.candidate.family, entry.graph_text is not None) == (family, design)
+            if made and (entry.candidate.genotype.get("training") == "lean") == lean:
                 return entry.id
     raise AssertionError
 
@@ -46,6 +49,9 @@ def test_what_has_no_module_says_so(tiny_run: Path) -> None:
     formula = first(tiny_run, family="expression", design=True)
     with pytest.raises(ArchiveError, match="is a formula, which has no module"):
         nacsr.load_module(f"{tiny_run}:{formula}")
+    lean = first(tiny_run, family="network", design=True, lean=True)
+    with pytest.raises(ArchiveError, match="is a lean network, which has no module"):
+        nacsr.load_module(f"{tiny_run}:{lean}")
     searched = first(tiny_run, family="network", design=False)
     with pytest.raises(ArchiveError, match="is a candidate of the search, not a design"):
         nacsr.load_module(f"{tiny_run}:{searched}")

@@ -79,21 +79,34 @@ def _scores(stack: Stack, state: State, x: Reals | Array, seen: Seen) -> Array:
         if stack.cuts[layer]:
             half = 0.0 if layer else 0.5
             a = _cut(a, state.reads[read], state.read_tops[read], half)
-            _note(a, state.read_tops[read], seen.reads[read], seen.read_excess[read])
+            _note(
+                a,
+                state.reads[read],
+                state.read_tops[read],
+                seen.reads[read],
+                seen.read_excess[read],
+            )
         a = a @ weights(stack, state, layer).T + biases(stack, state, layer)
         if layer == len(stack.inputs) - 1:
             break
         mine = stack.neurons(layer)
         a = _cut(np.maximum(a, 0), state.values[mine], state.value_tops[mine], 0.0)
-        _note(a, state.value_tops[mine], seen.values[mine], seen.value_excess[mine])
+        _note(
+            a,
+            state.values[mine],
+            state.value_tops[mine],
+            seen.values[mine],
+            seen.value_excess[mine],
+        )
     found: Array = a[:, 0]
     return found
 
 
-def _note(a: Array, tops: Reals, largest: Array, excess: Array) -> None:
+def _note(a: Array, fractions: Reals, tops: Reals, largest: Array, excess: Array) -> None:
     size = np.abs(a)
     largest[:] = np.maximum(largest, size.max((0, 1)))
-    beyond = np.maximum(size - np.ldexp(0.5, tops.astype(int)), 0)
+    last = np.ldexp(0.5, tops.astype(int)) - np.ldexp(1.0, -fractions.astype(int))
+    beyond = np.maximum(size - last, 0)
     excess += np.square(beyond).sum(0).mean(0)
 
 

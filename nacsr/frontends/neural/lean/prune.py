@@ -114,9 +114,20 @@ def drop(
 
 
 def _until(items: Sequence[Item], wanted: float) -> list[Item]:
-    """The first items, until they save enough."""
-    saved = np.cumsum([item.saved for item in items])
-    return list(items[: int(np.searchsorted(saved, wanted)) + 1])
+    """The first items, until they save enough; of a value only its first or its last bit."""
+    found: list[Item] = []
+    values: set[tuple[str, int]] = set()
+    saved = 0.0
+    for item in items:
+        value = (item.kind.removesuffix("_tops").rstrip("s"), item.where)
+        if item.kind != "counts" and value in values:
+            continue
+        values.add(value)
+        found.append(item)
+        saved += item.saved
+        if saved > wanted:
+            break
+    return found
 
 
 def _tried(stack: Stack, state: State, item: Item, judge: Callable[[State], float]) -> Item:
@@ -174,15 +185,23 @@ def _cuts(
         at = stack.neurons(layer - 1)
         if stack.cuts[layer]:
             uses = np.full(len(uses), float(stack.copies[layer - 1])) * (uses > 0)
-        yield _last(curvature.values[at], state.values[at], uses, at.start, "values")
+        one = np.where(state.values[at] + state.value_tops[at] == 1, seen.value_excess[at], 0)
+        yield _last(curvature.values[at], state.values[at], uses, at.start, "values", one)
         lost = curvature.values[at] * seen.value_excess[at]
         yield _first(lost, uses, at.start, "value_tops")
 
 
-def _last(curvature: Array, fractions: Reals, uses: Array, begin: int, kind: str) -> Choices:
-    """Fraction bits."""
+def _last(
+    curvature: Array,
+    fractions: Reals,
+    uses: Array,
+    begin: int,
+    kind: str,
+    only: Array | float = 0.0,
+) -> Choices:
+    """Fraction bits; ``only`` is the mean square of values that have one bit, which is all."""
     some = np.flatnonzero((uses > 0) & (fractions > FEWEST))
-    variance = 3 / 12 * np.ldexp(1.0, -2 * fractions.astype(int))
+    variance = np.maximum(3 / 12 * np.ldexp(1.0, -2 * fractions.astype(int)), only)
     return Choices((0.5 * curvature * variance)[some], uses[some], some + begin, kind)
 
 
