@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from nacsr.errors import ArchiveError
 from nacsr.ir import Graph, parse
-from nacsr.measure import HARDWARE, METRICS, OBJECTIVES, Measurement, check_name
+from nacsr.measure import ARCHITECTURE, HARDWARE, OBJECTIVES, Measurement, check_name, minimised
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.search.pareto import nondominated
 
@@ -313,7 +313,7 @@ class Archive:
 
         Hardware metrics are compared within one method and stage only; physics metrics are
         the bit-true ones of the validation events. A design that lacks one of them, failed,
-        or exceeds a limit is left out.
+        or exceeds a limit is left out; so are formulas where bit operations are an objective.
 
         Args:
             objectives: metric names; their sense is in ``METRICS``.
@@ -337,7 +337,7 @@ class Archive:
             if any(numbers[n] > top for n, top in (limits or {}).items()):
                 continue
             kept.append(entry)
-            points.append([-numbers[n] if METRICS[n].maximise else numbers[n] for n in objectives])
+            points.append([minimised(n, numbers[n]) for n in objectives])
         if not kept:
             return []
         mask = nondominated(np.array(points))
@@ -348,6 +348,8 @@ class Archive:
 def _value(entry: Entry, metric: str, method: str, stage: str) -> float | None:
     if metric in HARDWARE:
         found = entry.find(metric, method, stage)
+    elif metric in ARCHITECTURE:  # the same for every flow
+        found = next((m for m in reversed(entry.measurements) if m.metric == metric), None)
     else:
         found = entry.find(metric, "interpreter", "validation")
     return None if found is None else found.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -19,6 +20,17 @@ class Metric:
     about: str
 
 
+def minimised(metric: str, value: float) -> float:
+    """A value of which less is better: that of a metric to be maximised is negated."""
+    return -value if metric in METRICS and METRICS[metric].maximise else value
+
+
+def usual_objectives(judged_as: str) -> tuple[str, ...]:
+    """What a study is for unless it says otherwise, by a key of ``QUALITY``."""
+    return QUALITY[judged_as][0], "luts", "dsps", "latency_cycles"
+
+
+@lru_cache(maxsize=1)  # reading it takes milliseconds, and every measurement has it
 def tool_name() -> str:
     """This program and its version, as measurements name it."""
     return f"nacsr {version('nacsr')}"
@@ -66,8 +78,15 @@ def judged_as(task: str, targets: int) -> str:
     return "location" if task == "regression" and targets > 1 else task
 
 
-OBJECTIVES = (*dict.fromkeys(m for metrics in QUALITY.values() for m in metrics), *HARDWARE)
-"""Metrics that every design has before the test events are read: a front is made of these."""
+ARCHITECTURE = ("bops",)
+"""Metrics of a network, whatever its flow; formulas have none."""
+
+OBJECTIVES = (
+    *dict.fromkeys(m for metrics in QUALITY.values() for m in metrics),
+    *HARDWARE,
+    *ARCHITECTURE,
+)
+"""Metrics that designs have before the test events are read: a front is made of these."""
 
 METHODS: Mapping[str, str] = {
     "analytic": "rules fitted to published reports (nacsr.cost), or published formulas",

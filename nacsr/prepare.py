@@ -26,7 +26,7 @@ from nacsr.errors import SpecError, unknown
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.base import Problem
 from nacsr.luts import LutFunc, lut_functions, refitted
-from nacsr.measure import HARDWARE, QUALITY, judged_as
+from nacsr.measure import ARCHITECTURE, HARDWARE, QUALITY, judged_as
 from nacsr.spec import StudySpec
 from nacsr.teacher import taught
 
@@ -115,7 +115,7 @@ def _check_objectives(spec: StudySpec, dataset: Dataset) -> None:
     """Refuse an objective that no design of these events will have."""
     fitting = QUALITY[judged_as(dataset.task, len(dataset.classes))]
     for name in spec.objectives:
-        if name not in HARDWARE and name not in fitting:
+        if name not in (*HARDWARE, *ARCHITECTURE, *fitting):
             msg = (
                 f"objectives: {name} is none of a {dataset.task} of {', '.join(dataset.classes)}; "
                 f"choose from {', '.join(fitting)}"

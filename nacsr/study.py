@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +21,8 @@ from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.measure import tool_name
 from nacsr.prepare import Prepared, prepare
-from nacsr.spec import BUDGETS, StudySpec, read_yaml
+from nacsr.search.goals import Goals
+from nacsr.spec import BUDGETS, Budget, StudySpec, read_yaml
 from nacsr.spec.messages import difference
 from nacsr.targets import RESOURCES, target
 from nacsr.tools import gxx
@@ -78,6 +80,7 @@ class Study:
         out: the run folder; made if it is not there, resumed if it holds the same study.
         dataset: events from Python instead of ``spec.dataset``.
         base: folder that relative dataset paths start from.
+        budget: instead of the one that ``spec.budget`` names.
 
     Raises:
         SpecError: if the folder holds another study.
@@ -91,8 +94,10 @@ class Study:
         *,
         dataset: Dataset | None = None,
         base: Path | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.spec, self.out = spec, Path(out)
+        self.budget = budget or BUDGETS[spec.budget]
         self.dataset = dataset if dataset is not None else load(spec.dataset, base)
         self.prepared = prepare(spec, self.dataset, self.out)
         self.archive = Archive(self.out, create=True)
@@ -109,26 +114,38 @@ class Study:
             ArchiveError: if there is none.
         """
         with Archive(out) as archive:
-            spec, base = stored_spec(archive), archive.meta("base")
-        return cls(spec, out, base=Path(base) if base else None)
+            spec, base, budget = stored_spec(archive), archive.meta("base"), archive.meta("budget")
+        return cls(
+            spec,
+            out,
+            base=Path(base) if base else None,
+            budget=Budget(**json.loads(budget)) if budget else None,
+        )
 
     def _frontends(self) -> list[Frontend]:
-        problem, budget, seed = self.prepared.problem, BUDGETS[self.spec.budget], self.spec.seed
+        problem, budget, seed = self.prepared.problem, self.budget, self.spec.seed
         frontends: list[Frontend] = []
         if (expression := self.spec.families.expression) is not None:
             frontends.append(SymbolicFrontend(problem, expression, budget, seed))
         if (network := self.spec.families.network) is not None:
-            frontends.append(NeuralFrontend(problem, network, budget, seed))
+            goals = Goals(self.spec.objectives, self.spec.target, limits(self.spec))
+            frontends.append(NeuralFrontend(problem, network, budget, seed, goals))
         return frontends
 
     def _claim(self) -> None:
         """Write down which study this folder holds, or check that it is this one."""
         digest = self.prepared.problem.digest
-        mine = {"spec": self.spec.to_yaml(), "problem": digest, "tool": tool_name()}
+        mine = {
+            "spec": self.spec.to_yaml(),
+            "problem": digest,
+            "tool": tool_name(),
+            "budget": json.dumps(asdict(self.budget)),
+        }
         other = {
             "spec": "another study",
             "problem": "the same study on other events",
             "tool": "work of another version of nacsr",
+            "budget": "the same study with another budget",
         }
         for key, value in mine.items():
             found = self.archive.meta(key)
@@ -177,7 +194,7 @@ class Study:
 
     def expected_jobs(self) -> dict[str, int]:
         """Jobs a family at most, for a progress display."""
-        b, problem = BUDGETS[self.spec.budget], self.prepared.problem
+        b, problem = self.budget, self.prepared.problem
         found = {"expression": len(problem.outputs) * b.restarts + 1 + b.taggers}
         if (network := self.spec.families.network) is not None:
             found["network"] = NeuralFrontend.expected_jobs(problem, network, b)

@@ -91,7 +91,10 @@ def scores(graph: Graph, features: Sequence[Feature], words: Raw) -> Raw:
     types = {name: graph.ops[i].type for name, i in graph.outputs}
     common = score_type(graph)
     columns = [align(outputs[name], types[name], common) for name, _ in graph.outputs]
-    return np.concatenate([c.reshape(len(words), -1) for c in columns], axis=1)
+    events = len(words)
+    return np.concatenate(
+        [c.reshape(events, -1) if c.shape else np.full((events, 1), c) for c in columns], axis=1
+    )  # a constant output has no events
 
 
 def score_type(graph: Graph) -> Fixed:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nacsr.errors import SpecError
+from nacsr.search.goals import Score
 
 Value = int | str | bool
 Genes = dict[str, Value]
@@ -42,13 +43,19 @@ class Nsga2:
 
     Args:
         genes: name and choices of every gene.
-        objectives: how many numbers ``tell`` gets for a proposal, all minimised.
+        objectives: how many objectives a score has.
         population: proposals a generation.
         seed: of every random choice.
+        start: proposals of the first generation, whose others are drawn.
     """
 
     def __init__(
-        self, genes: Mapping[str, Gene], objectives: int, population: int, seed: int
+        self,
+        genes: Mapping[str, Gene],
+        objectives: int,
+        population: int,
+        seed: int,
+        start: Sequence[Genes] = (),
     ) -> None:
         from pymoo.core.problem import Problem
 
@@ -57,7 +64,7 @@ class Nsga2:
         with _quiet():
             problem = Problem(vars=_variables(genes), n_obj=objectives, n_ieq_constr=1)
             self._problem = problem
-            self._algorithm = _algorithm(population)
+            self._algorithm = _algorithm(population, [_indices(genes, one) for one in start])
             self._algorithm.setup(problem, termination=("n_gen", 1 << 30), seed=seed)
 
     def ask(self) -> list[Genes]:
@@ -66,24 +73,30 @@ class Nsga2:
             self._asked = self._algorithm.ask()  # None when there is nothing new to propose
         return [] if self._asked is None else [self._decode(one.X) for one in self._asked]
 
-    def tell(self, results: Sequence[Sequence[float] | None]) -> None:
-        """Take the objectives of the last generation, in order; None marks a failure.
+    def tell(self, results: Sequence[Score | None]) -> None:
+        """Take the scores of the last generation, in order; None marks a failure.
 
-        Failures violate a constraint: any success ranks before them, whatever its objectives.
+        Whoever is within the limits ranks before all who are not, whatever their objectives;
+        these rank by their excess (Deb's constrained domination), failures last.
         """
         from pymoo.core.evaluator import Evaluator
         from pymoo.problems.static import StaticProblem
 
         count = self._problem.n_obj
         # the objectives of failures are never compared with those of successes
-        f = np.array([[0.0] * count if r is None else list(r) for r in results])
-        g = np.array([[1.0 if r is None else 0.0] for r in results])
+        f = np.array([[0.0] * count if r is None else list(r.objectives) for r in results])
+        g = np.array([[1.0 if r is None else r.excess / (1 + r.excess)] for r in results])
         with _quiet():
             Evaluator().eval(StaticProblem(self._problem, F=f, G=g), self._asked)
             self._algorithm.tell(infills=self._asked)
 
     def _decode(self, x: Mapping[str, Any]) -> Genes:
         return {name: gene.options[int(x[name])] for name, gene in self._genes.items()}
+
+
+def _indices(genes: Mapping[str, Gene], values: Genes) -> dict[str, int]:
+    """The inverse of ``_decode``."""
+    return {name: gene.options.index(values[name]) for name, gene in genes.items()}
 
 
 def _variables(genes: Mapping[str, Gene]) -> dict[str, Any]:
@@ -101,7 +114,7 @@ def _variables(genes: Mapping[str, Gene]) -> dict[str, Any]:
     return found
 
 
-def _algorithm(population: int) -> Any:
+def _algorithm(population: int, start: Sequence[Mapping[str, int]]) -> Any:
     # pymoo's MixedVariableGA crashes with more than one objective: NSGA2 with its operators
     from pymoo.algorithms.moo.nsga2 import NSGA2, binary_tournament
     from pymoo.core.mixed import (
@@ -111,13 +124,19 @@ def _algorithm(population: int) -> Any:
     )
     from pymoo.operators.selection.tournament import TournamentSelection
 
+    class Begun(MixedVariableSampling):  # type: ignore[misc]
+        """What is given, and draws for the rest of the first generation."""
+
+        def _do(self, problem: Any, n_samples: int, **options: Any) -> list[Any]:
+            return [*start, *super()._do(problem, max(n_samples - len(start), 0), **options)]
+
     mating = MixedVariableMating(
         selection=TournamentSelection(func_comp=binary_tournament),
         eliminate_duplicates=MixedVariableDuplicateElimination(),
     )
     return NSGA2(
         pop_size=population,
-        sampling=MixedVariableSampling(),
+        sampling=Begun(),
         mating=mating,
         eliminate_duplicates=MixedVariableDuplicateElimination(),
     )

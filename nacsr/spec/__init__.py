@@ -8,6 +8,7 @@ from nacsr.spec.families import ExpressionSpec, FamiliesSpec
 from nacsr.spec.networks import (
     DeepSetsSpec,
     ImageSpec,
+    LeanSpec,
     LocalSpec,
     MlpSpec,
     NetworkSpec,
@@ -27,6 +28,7 @@ __all__ = [
     "FamiliesSpec",
     "ImageSpec",
     "InputSpec",
+    "LeanSpec",
     "LocalSpec",
     "MlpSpec",
     "NetworkSpec",

@@ -25,6 +25,9 @@ class Budget:
         final_steps: optimiser steps of that training.
         picks: networks of the local search.
         trials: recipes that it tries for each.
+        rungs: how often a generation's best go on training (successive halving); 1: all are
+            trained to the end.
+        factor: how many times longer each rung is than the one before; one in so many goes on.
     """
 
     evaluations: int
@@ -38,6 +41,8 @@ class Budget:
     final_steps: int
     picks: int
     trials: int
+    rungs: int = 3
+    factor: float = 3.0
 
 
 BUDGETS: Mapping[str, Budget] = {

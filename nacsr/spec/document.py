@@ -10,7 +10,14 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nacsr.errors import SpecError, unknown
-from nacsr.measure import HARDWARE, OBJECTIVES, QUALITY, judged_as
+from nacsr.measure import (
+    ARCHITECTURE,
+    HARDWARE,
+    OBJECTIVES,
+    QUALITY,
+    judged_as,
+    usual_objectives,
+)
 from nacsr.spec.base import Section, some, working
 from nacsr.spec.budget import BudgetName
 from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
@@ -50,8 +57,9 @@ class StudySpec(Section):
     def _goals(cls, value: Any) -> Any:
         """Objectives that are not given are those of the task."""
         if isinstance(value, Mapping) and "objectives" not in value:
-            quality = QUALITY.get(_judged_as(value.get("dataset")), QUALITY["classification"])[0]
-            value = {**value, "objectives": (quality, "luts", "dsps", "latency_cycles")}
+            kind = _judged_as(value.get("dataset"))
+            kind = kind if kind in QUALITY else "classification"
+            value = {**value, "objectives": usual_objectives(kind)}
         return value
 
     @model_validator(mode="after")
@@ -61,9 +69,20 @@ class StudySpec(Section):
         if given.targets == 1:  # or of a regression as many as its array has
             fitting = (*fitting, *QUALITY[judged_as(given.task, 2)])
         for name in self.objectives:
-            if name not in HARDWARE and name not in fitting:
+            if name not in (*HARDWARE, *ARCHITECTURE, *fitting):
                 choices = ", ".join(dict.fromkeys(fitting))
                 msg = f"objectives: {name} is none of a {given.task}: {choices}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _of_networks(self) -> StudySpec:
+        for name in self.objectives:
+            if name in ARCHITECTURE and self.families.expression is not None:
+                msg = (
+                    f"objectives: {name} is of networks only, formulas have none; leave it out, or "
+                    "search networks alone with families: {expression: null}"
+                )
                 raise ValueError(msg)
         return self
 

@@ -74,18 +74,53 @@ class LocalSpec(Section):
     designs: Count = 8
 
 
+class LeanSpec(Section):
+    """Networks whose weights are sums of a few signed powers of two and whose values have bits of
+    their own. What costs least loss for each adder bit is dropped, round by round, with training
+    in between; a design is kept wherever the adders have shrunk by a quarter.
+
+    Attributes:
+        stacks: widths of the hidden layers to begin with; one descent each.
+        phi: how many of them stand before the pool of deep sets.
+        share: of the adder bits, dropped in a round.
+        between: a round has the search's steps divided by this.
+    """
+
+    stacks: tuple[tuple[Positive, ...], ...] = ((32, 16), (32, 32))
+    phi: Positive = 2
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    between: Positive = 8
+
+    @field_validator("stacks")
+    @classmethod
+    def _stacks(cls, value: Any) -> Any:
+        return some(value)
+
+
 class _Quantised(Choices):
-    """Bits of a whole network, and what follows the search of it."""
+    """Bits of a whole network, where the search begins, and what follows it.
+
+    Attributes:
+        weight_bits: of every weight.
+        activation_bits: of every input and activation.
+        local: what follows the search; null for nothing.
+        start: architectures in the first generation: ``RUN:ID`` of a network, ``{layers: ...}`` as
+            an archive records it, or in short ``{widths: [64, 32]}`` or ``{phi: [32], bottleneck:
+            16, pool: mean, rho: [16]}`` with ``activation``, ``batchnorm``, ``weight_bits`` and
+            ``activation_bits``, each by default the first that the space lists.
+    """
 
     weight_bits: tuple[Bits, ...] = (4, 6, 8)
     activation_bits: tuple[Bits, ...] = (6, 8, 10)
     local: LocalSpec | None = LocalSpec()
+    start: tuple[str | dict[str, Any], ...] | None = None
 
 
 class MlpSpec(_Quantised, StackSpec):
-    """Perceptrons: hidden layers and the outputs."""
+    """Perceptrons: hidden layers and the outputs; ``lean`` ones besides, or null."""
 
     kind: Literal["mlp"] = "mlp"
+    lean: LeanSpec | None = LeanSpec()
 
 
 class DeepSetsSpec(_Quantised):
@@ -96,6 +131,7 @@ class DeepSetsSpec(_Quantised):
         bottleneck: outputs of ``phi``.
         pools: how particles become one.
         rho: layers before the outputs.
+        lean: lean networks besides, pooled by the first of ``pools``; null for none.
     """
 
     kind: Literal["deepsets"] = "deepsets"
@@ -103,6 +139,7 @@ class DeepSetsSpec(_Quantised):
     bottleneck: tuple[Positive, ...] = (8, 16, 32)
     pools: tuple[Literal["mean", "max", "sum"], ...] = ("mean", "max")
     rho: StackSpec = StackSpec(depth=(0, 1, 2))
+    lean: LeanSpec | None = LeanSpec()
 
 
 class ImageSpec(_Quantised):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ from nacsr.prepare import prepare
 from nacsr.records import Job, Outcome
 from nacsr.report.rows import rows
 from nacsr.report.table import cells, notes
-from nacsr.study import Study
+from nacsr.search.goals import Goals
+from nacsr.spec import BUDGETS, ConstraintSpec, FamiliesSpec
+from nacsr.study import Study, limits
 from nacsr.tools import gxx
 from tests.study.conftest import TINY, tiny_dataset, tiny_spec
 
@@ -148,6 +151,30 @@ def test_a_finished_run_resumes_to_the_same_front_at_once(tiny_run: Path) -> Non
 def test_same_seed_same_front_with_worker_processes(tiny_run: Path, tmp_path: Path) -> None:
     study = Study(tiny_spec(), tmp_path / "again", dataset=tiny_dataset())
     assert story(study.run(workers=2)) == story(front_of(tiny_run))
+
+
+def test_a_budget_of_ones_own_is_part_of_the_study(tmp_path: Path) -> None:
+    budget = replace(BUDGETS["quick"], population=3, generations=1)
+    study = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset(), budget=budget)
+    jobs = [job for frontend in study._frontends() for job in frontend.ask()]
+    (networks,) = [j.payload["networks"] for j in jobs if j.family == "network"]
+    assert len(networks) <= 3
+    with pytest.raises(SpecError, match="the same study with another budget; choose another"):
+        Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset())
+    again = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset(), budget=budget)
+    assert again.budget == budget
+
+
+def test_networks_are_searched_for_the_goals_of_the_study(tmp_path: Path) -> None:
+    spec = tiny_spec(
+        objectives=("luts", "accuracy"),
+        constraints=ConstraintSpec(luts=700),
+        families=FamiliesSpec(expression=None, network=TINY.network),
+    )
+    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
+    (frontend,) = study._frontends()
+    assert frontend._goals == Goals(("luts", "accuracy"), "vu13p", limits(spec))
+    assert limits(spec)["luts"] == 700
 
 
 def test_another_study_is_not_mixed_in(tiny_run: Path) -> None:

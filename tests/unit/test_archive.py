@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,23 @@ def test_front_has_both_families_and_only_undominated_designs(tmp_path: Path) ->
         limited = archive.front(("accuracy", "luts"), limits={"luts": 500})
         assert [e.candidate.title for e in limited] == ["design 1"]
         assert archive.front(("accuracy", "luts"), method="g++") == []
+
+
+def test_bit_operations_are_the_same_for_every_flow_and_formulas_have_none(tmp_path: Path) -> None:
+    def bops(value: float) -> Measurement:
+        return Measurement("bops", value, "analytic", "csynth", "nacsr test", "", "d")
+
+    network, large = design(1, 0.6, 100, "network"), design(2, 0.6, 90, "network")
+    found = (
+        replace(network, measurements=(*network.measurements, bops(5e3))),
+        replace(large, measurements=(*large.measurements, bops(6e3))),
+        design(3, 0.9, 10),
+    )
+    with Archive(tmp_path, create=True) as archive:
+        archive.record("job", Outcome(found=found))
+        for stage in ("csynth", "rtl"):
+            front = archive.front(["accuracy", "bops"], stage=stage)
+            assert [e.id for e in front] == [network.candidate.id]
 
 
 def test_a_design_with_differing_bits_or_a_reason_leaves_the_front(tmp_path: Path) -> None:

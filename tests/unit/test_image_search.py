@@ -326,7 +326,7 @@ def test_a_network_that_fails_later_keeps_what_it_reached(problem, monkeypatch):
     assert all(None not in points for points in told)
     for key, candidate in kept.items():
         assert front._tried[key].candidate == candidate
-        assert front._tried[key].objectives[0] == 0.5
+        assert front._tried[key].score.objectives[0] == -0.5
 
 
 def _keys(jobs):

@@ -1,25 +1,27 @@
 """The network family: deterministic, resumable by replay, failures recorded, finalists designs."""
 
 import json
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nacsr.data.events import Events
-from nacsr.errors import GraphError
+from nacsr.errors import GraphError, SpecError
 from nacsr.frontends.base import Job
 from nacsr.frontends.neural import jobs as work
 from nacsr.frontends.neural import qat
-from nacsr.frontends.neural.frontend import RUNGS, NeuralFrontend, spread
+from nacsr.frontends.neural.frontend import NeuralFrontend, spread
 from nacsr.frontends.neural.plan import TrainingError
 from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import scores
 from nacsr.measure import Measurement
 from nacsr.metrics import accuracy
 from nacsr.records import Candidate, Found, Outcome
+from nacsr.search.goals import Goals
+from nacsr.search.pareto import nondominated
 from nacsr.spec import BUDGETS, MlpSpec
-from nacsr.targets import target
 from tests.unit.tiny_problem import tiny_problem
 
 SPEC = MlpSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), local=None)
@@ -33,10 +35,10 @@ def problem():
     return tiny_problem()
 
 
-def search(problem, seed=1, known=None, spec=SPEC, run=NeuralFrontend.run):
+def search(problem, seed=1, known=None, spec=SPEC, run=NeuralFrontend.run, goals=None):
     """Batches of (jobs, outcomes); jobs in ``known`` are replayed, not run."""
     known = known or {}
-    front = NeuralFrontend(problem, spec, BUDGET, seed)
+    front = NeuralFrontend(problem, spec, BUDGET, seed, goals)
     batches = []
     while jobs := front.ask():
         outcomes = [known.get(job.key) or run(job, problem) for job in jobs]
@@ -130,8 +132,8 @@ def value_of(found, name):
 def test_a_rung_goes_on_where_the_one_before_ended(problem, batches):
     """Of every generation a third is trained on, from its own weights, and gets better."""
     rungs = [[job.payload["rung"] for job in jobs] for jobs, _ in batches[:-1]]
-    assert rungs[:RUNGS] == [[0], [1], [2]]
-    sizes = [len(jobs[0].payload["networks"]) for jobs, _ in batches[:RUNGS]]
+    assert rungs[: BUDGET.rungs] == [[0], [1], [2]]
+    sizes = [len(jobs[0].payload["networks"]) for jobs, _ in batches[: BUDGET.rungs]]
     assert sizes == [6, 2, 2]
     first, second = batches[0][1][0], batches[1][0][0]
     names = [work.searched(Network.from_dict(n), batches[0][0][0]).id for n in networks(second)]
@@ -160,20 +162,6 @@ def test_networks_learn(problem, batches):
 
 def measured(**values):
     return [Measurement(name, v, "analytic", "csynth", "", "", "") for name, v in values.items()]
-
-
-def test_objectives_weigh_a_dsp_by_the_target(problem):
-    device, made = target("vu13p"), NeuralFrontend(problem, SPEC, BUDGET, 1)
-    area = 100 + 2 * device.luts / device.dsps
-    given = measured(accuracy=0.75, luts=100.0, dsps=2.0, latency_cycles=4.0)
-    assert made._objectives(given) == (0.25, area, 4.0)
-
-
-def test_the_first_objective_of_a_regression_is_its_error(problem):
-    regression = replace(problem, task="regression", classes=("mass",))
-    made = NeuralFrontend(regression, SPEC, BUDGET, 1)
-    given = measured(rmse=2.5, median_error=0.1, luts=100.0, dsps=0.0, latency_cycles=4.0)
-    assert made._objectives(given) == (2.5, 100.0, 4.0)
 
 
 TASKS = {
@@ -279,6 +267,140 @@ def test_only_successes_become_finalists(problem):
     assert all(job.payload["network"]["layers"][0]["width"] == 8 for job in last)
 
 
+def priced(job, _):
+    """Wide networks are better, and 40 times as large; more bits are slower."""
+    if job.kind == "final":
+        return outcome_of(job)
+    made = [Network.from_dict(n) for n in networks(job)]
+    wide = [n.layers[0].width == 8 for n in made]
+    cycles = [float(n.layers[0].weight_bits) for n in made]
+    every = [(0.1, 4000.0, c) if w else (0.5, 100.0, c) for w, c in zip(wide, cycles, strict=True)]
+    return outcome_of(job, *every)
+
+
+def finalists(batches):
+    return [Network.from_dict(job.payload["network"]) for job in batches[-1][0]]
+
+
+def widths(batches):
+    return {network.layers[0].width for network in finalists(batches)}
+
+
+def test_whoever_is_beyond_a_limit_is_neither_trained_on_nor_a_finalist(problem):
+    assert widths(search(problem, run=priced)) == {4, 8}
+    goals = Goals(("accuracy", "luts", "dsps"), "vu13p", {"luts": 1000.0})
+    batches = search(problem, run=priced, goals=goals)
+    assert widths(batches) == {4}
+    later = [n["layers"][0]["width"] for n in networks(batches[1][0][0])]
+    assert later == [4, 4]
+
+
+def test_the_front_of_every_rung_of_all_generations_goes_on(problem):
+    reached = [{} for _ in range(BUDGET.rungs)]
+
+    def drawn(job, _):
+        if job.kind == "final":
+            return outcome_of(job)
+        made = [Network.from_dict(n).key for n in networks(job)]
+        rung = job.payload["rung"]
+        some = [
+            np.random.default_rng(zlib.crc32(f"{rung} {key}".encode())).random(3) for key in made
+        ]
+        assert not set(made) & set(reached[rung])
+        reached[rung] |= dict(zip(made, some, strict=True))
+        return outcome_of(job, *map(tuple, some))
+
+    batches = search(problem, run=drawn)
+    late = [job.payload["rung"] for jobs, _ in batches for job in jobs if job.kind == "search"]
+    assert late[BUDGET.generations * BUDGET.rungs :]  # left behind in their generations
+    for rung, points in enumerate(reached[:-1]):
+        front = nondominated(np.array(list(points.values())))
+        assert {key for key, on in zip(points, front, strict=True) if on} <= set(reached[rung + 1])
+        assert set(reached[rung + 1]) <= set(points)
+    assert {network.key for network in finalists(batches)} <= set(reached[0])
+
+
+def test_who_fails_on_the_way_to_the_end_is_not_tried_again(problem):
+    def told(job, _):
+        if job.kind == "final" or not job.payload["rung"]:
+            return outcome_of(job, *([(0.5, 1.0, 1.0)] if job.kind == "search" else []))
+        return outcome_of(job, None)
+
+    batches = search(problem, run=told)
+    tried = [
+        (n.key, j.payload["rung"])
+        for jobs, _ in batches[:-1]
+        for j in jobs
+        for n in map(Network.from_dict, networks(j))
+    ]
+    assert len(tried) == len(set(tried))
+    assert {job.kind for job in batches[-1][0]} == {"final"}
+
+
+def test_where_all_are_beyond_the_limits_the_nearest_are_finalists(problem):
+    goals = Goals(("accuracy", "luts", "dsps"), "vu13p", {"luts": 10.0})
+    batches = search(problem, run=priced, goals=goals)
+    assert widths(batches) == {4}
+    assert len(batches[-1][0]) == BUDGET.finalists
+
+
+@pytest.mark.parametrize(
+    ("objectives", "expected"), [(("luts",), {4}), (("accuracy",), {8}), (("dsps", "luts"), {4})]
+)
+def test_the_objectives_of_the_study_decide(problem, objectives, expected):
+    batches = search(problem, run=priced, goals=Goals(objectives, "vu13p"))
+    assert widths(batches) == expected
+
+
+def test_without_rungs_all_are_trained_to_the_end(problem):
+    budget = replace(BUDGET, rungs=1, generations=1)
+    front = NeuralFrontend(problem, SPEC, budget, 1)
+    (job,) = front.ask()
+    assert (job.payload["steps"], len(networks(job))) == (BUDGET.search_steps, BUDGET.population)
+    front.tell([job], [outcome_of(job, (0.5, 1.0, 1.0))])
+    assert {job.kind for job in front.ask()} == {"final"}
+
+
+def test_rungs_grow_by_the_factor_of_the_budget(problem):
+    budget = replace(BUDGET, population=16, factor=4.0, search_steps=160)
+    front = NeuralFrontend(problem, MlpSpec(), budget, 1)
+    sizes = []
+    for _ in range(3):
+        jobs = front.ask()
+        sizes.append((sum(len(networks(job)) for job in jobs), jobs[0].payload["steps"]))
+        front.tell(jobs, [outcome_of(job, (0.5, 1.0, 1.0)) for job in jobs])
+    assert sizes == [(16, 10), (4, 40), (2, 160)]
+
+
+def test_architectures_that_are_given_are_trained_first_and_once(problem):
+    start = ({"widths": (8, 4), "weight_bits": 6}, {"widths": (8, 4), "weight_bits": 6})
+    spec = SPEC.model_copy(update={"start": start})
+    (job,) = NeuralFrontend(problem, spec, BUDGET, 1).ask()
+    titles = [Network.from_dict(n).title for n in networks(job)]
+    assert titles.count("MLP 4-8-4-3 relu w6 a6") == 1
+    assert len(set(titles)) == len(titles) <= BUDGET.population
+
+
+def test_genes_that_leave_no_trace_train_nothing_twice(problem):
+    """Many genotypes, few networks: every generation is mostly known already."""
+    spec = SPEC.model_copy(update={"depth": (0, 1), "mixed": True, "activations": ("relu", "none")})
+    batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, (0.5, 1.0, 1.0)))
+    first = [
+        Network.from_dict(n).key
+        for jobs, _ in batches[:-1]
+        for job in jobs
+        if not job.payload["rung"]
+        for n in networks(job)
+    ]
+    assert len(set(first)) == len(first)
+
+
+def test_a_start_outside_of_the_space_is_refused_before_training(problem):
+    spec = SPEC.model_copy(update={"start": ({"widths": (8, 5)},)})
+    with pytest.raises(SpecError, match=r"start\[0\]: width1 5 is not in the search space"):
+        NeuralFrontend(problem, spec, BUDGET, 1)
+
+
 def test_a_study_whose_networks_all_fail_ends(problem):
     batches = search(problem, run=lambda job, _: outcome_of(job, None))
     assert {job.kind for jobs, _ in batches for job in jobs} == {"search"}
@@ -295,7 +417,7 @@ def test_a_space_of_one_network_ends(problem):
     )
     batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, (0.5, 1.0, 1.0)))
     kinds = [[job.kind for job in jobs] for jobs, _ in batches]
-    assert kinds == [["search"]] * RUNGS + [["final"]]
+    assert kinds == [["search"]] * BUDGET.rungs + [["final"]]
 
 
 def test_a_design_that_differs_from_brevitas_fails(problem, batches, monkeypatch):

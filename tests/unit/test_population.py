@@ -5,13 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling
-from nacsr.fixed import Fixed
+from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.frontends.neural import chain, model
 from nacsr.frontends.neural.goal import Rows
-from nacsr.frontends.neural.plan import TrainingError, make_plan, snapper
+from nacsr.frontends.neural.plan import TrainingError, _snapped, make_plan, snapper
 from nacsr.frontends.neural.population import pack, steps
 from nacsr.frontends.neural.population.trainer import Lesson, alone, fit
 from nacsr.frontends.neural.space import Attention, Conv, Dense, Flatten, Network, Pool
@@ -271,3 +273,16 @@ def test_the_plan_has_the_bits_of_the_network():
     for k in range(1, 6):
         above = plan[model.Place(k - 1, "after")].frac
         assert plan[model.Place(k, "bias")].frac == above + plan[model.Place(k, "weight")].frac
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=20),
+    st.integers(2, 16),
+    st.integers(-8, 8),
+    st.booleans(),
+    st.sampled_from([Overflow.SAT, Overflow.SAT_SYM]),
+)
+def test_a_type_is_chosen_by_what_it_does(values, bits, integer, signed, overflow):
+    exact = np.array(values)
+    type_ = Fixed(bits, integer, signed, Rounding.RND_CONV, overflow)
+    assert (_snapped(exact, type_) == type_.to_float(type_.quantize(exact))).all()

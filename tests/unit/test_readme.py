@@ -8,10 +8,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import nacsr
 from nacsr.cli.app import app
+from nacsr.frontends.neural.start import begun
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,3 +67,14 @@ def test_the_commands_print_what_the_readme_shows(
         tool = re.compile(r"(iverilog|Verilator|verilator) [\d.]+")  # any version will do
         printed = tool.sub("a simulator", done.output).splitlines()
         assert printed == tool.sub("a simulator", textwrap.dedent(shown)).splitlines()
+
+
+def test_the_keys_of_a_network_search_are_those_of_a_study() -> None:
+    start = TEXT.index("    objectives: [accuracy, bops")
+    block = textwrap.dedent(TEXT[start : TEXT.index("\n\n`start`", start)])
+    document = yaml.safe_load("dataset: jets\n" + block)
+    spec = nacsr.load_spec(ROOT / "examples" / "jets.yaml")
+    found = type(spec).from_mapping(document)
+    assert found.families.network is not None
+    short = found.families.network.model_copy(update={"start": found.families.network.start[:1]})
+    assert len(begun(short, (16,), 5, 24)) == 1

@@ -68,6 +68,12 @@ def test_objectives_are_those_of_the_task(tmp_path):
     assert study(tmp_path, spec.to_yaml()) == spec
 
 
+def test_networks_alone_may_be_searched_for_fewer_bit_operations(tmp_path):
+    alone = "families: {expression: null}\n"
+    spec = study(tmp_path, f"dataset: jets\nobjectives: [accuracy, bops]\n{alone}")
+    assert spec.objectives == ("accuracy", "bops")
+
+
 def test_from_mapping_takes_python_values():
     spec = StudySpec.from_mapping({"dataset": {"source": "jets", "features": ("a", "b")}})
     assert spec.dataset.features == ("a", "b")
@@ -102,6 +108,7 @@ def test_from_mapping_takes_python_values():
         ("objectives: accuracy", "objectives: expected a list, got 'accuracy'"),
         ("objectives: []", "objectives: give at least one choice"),
         ("objectives: [luts, lut]", "objectives: unknown objective 'lut', did you mean 'luts'?"),
+        ("objectives: [accuracy, bops]", "objectives: bops is of networks only, formulas have no"),
         ("objectives: [rmse]", "objectives: rmse is none of a classification: accuracy"),
         ("objectives: [luts, luts]", "objectives: names 'luts' twice"),
         ("split: {train: 0.9}", "split: train, validation and test must sum to 1"),

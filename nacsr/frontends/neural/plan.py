@@ -157,8 +157,13 @@ def best_type(values: NDArray[np.float32], bits: int, signed: bool, overflow: Ov
     modes = (signed, Rounding.RND_CONV, overflow)
     types = [Fixed(bits, integer - i, *modes) for i in range(STEP_CHOICES)]
     exact = values.astype(np.float64)
-    errors = [float(np.square(t.to_float(t.quantize(exact)) - exact).mean()) for t in types]
-    return types[int(np.argmin(errors))]
+    return min(types, key=lambda t: float(np.square(_snapped(exact, t) - exact).mean()))
+
+
+def _snapped(values: NDArray[np.float64], t: Fixed) -> NDArray[np.float64]:
+    """``t.to_float(t.quantize(values))`` for RND_CONV and a type that saturates, but faster."""
+    steps = np.rint(values * 2.0**t.frac)
+    return np.clip(steps, t.lowest, t.max_raw, out=steps) * 2.0**-t.frac
 
 
 def snapper(plan: Plan) -> Callable[[Place, torch.Tensor], torch.Tensor]:

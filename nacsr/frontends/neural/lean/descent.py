@@ -11,44 +11,21 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.neural.lean import kernels, model, steps
 from nacsr.frontends.neural.lean.prune import Curvature, drop
+from nacsr.frontends.neural.lean.stage import Schedule
 from nacsr.frontends.neural.lean.state import Reals, Stack, State
 from nacsr.frontends.neural.plan import TrainingError
+from nacsr.frontends.neural.population.steps import loss_of
 
 MEASURED = 16_384
 """Training events that the bits of values are taken from while it shrinks."""
+JUDGED = 4096
+"""Training events that a drop is tried on."""
 SECOND_MOMENT = 0.999
 """How Adam forgets squared gradients, see ``population.kernels.adam``."""
 
 
 ENDLESS = 12
 """Integer bits of values before anything is known of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How a network is trained and made smaller.
-
-    Attributes:
-        first: steps before anything is dropped.
-        between: steps after every drop.
-        share: of the adder bits that one drop takes.
-        polish: steps of a design that is kept, with a rate that falls to nothing.
-        rung: designs are kept where the adder bits have fallen by this factor.
-        least: adder bits at which it ends.
-        rate: learning rate.
-        digits, read_bits, value_bits: digits and fraction bits to begin with.
-    """
-
-    first: int = 2000
-    between: int = 250
-    share: float = 0.04
-    polish: int = 600
-    rung: float = 0.75
-    least: float = 150.0
-    rate: float = 1e-2
-    digits: int = 2
-    read_bits: int = 5
-    value_bits: int = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +105,7 @@ class _Run:
         self._order = np.random.default_rng([task.seed, 1])
         self._queue = np.zeros(0, np.int64)
         self._forget()
-        self._room = _room(stack, task.batch, len(self.state.p))
+        self._room = room(stack, task.batch, len(self.state.p))
 
     def _forget(self) -> None:
         self._m, self._v = np.zeros_like(self.state.p), np.zeros_like(self.state.p)
@@ -197,8 +174,23 @@ class _Run:
             per_step * self._noise.reads.astype(np.float64),
             per_step * self._noise.values.astype(np.float64),
         )
-        share = self.schedule.share
-        self.state = drop(self.stack, self.state, self._seen, curvature, share)
+        share, base = self.schedule.share, self._loss(self.state)
+        self.state = drop(
+            self.stack,
+            self.state,
+            self._seen,
+            curvature,
+            share,
+            lambda state: self._loss(state) - base,
+        )
+
+    def _loss(self, state: State) -> float:
+        """Of some training events, exactly."""
+        task, some = self.task, slice(JUDGED)
+        z, _ = model.scores(self.stack, state, task.x[some])
+        found = np.ascontiguousarray(z.T, np.float32)
+        y, weights = np.ascontiguousarray(task.y[some]).ravel(), task.weights[some]
+        return loss_of(task.goal, found, y, weights, np.empty_like(found))
 
     def polished(self) -> State:
         """A copy, trained until it rests; what goes on is as it was."""
@@ -210,10 +202,12 @@ class _Run:
         return found
 
 
-def _room(stack: Stack, batch: int, parameters: int) -> steps.Room:
+def room(stack: Stack, batch: int, parameters: int) -> steps.Room:
+    """Scratch for batches of that many events."""
     stride = int(stack.copies.max()) * batch
     widest = int(max(stack.inputs.max(), stack.outputs.max()))
     rows, reads = int(stack.rows[-1]), int(stack.reads[-1])
     sizes = (rows * stride, rows * stride, reads * stride, reads * stride, parameters)
     ends = (widest * stride, widest * stride)
-    return steps.Room(*(np.zeros(n, np.float32) for n in (*sizes, *ends)), stride)
+    sums, values, pooled, read, weights, d, e = (np.zeros(n, np.float32) for n in (*sizes, *ends))
+    return steps.Room(sums, values, pooled, read, weights, d, e, stride)

@@ -14,7 +14,8 @@ from nacsr.frontends.neural.lean.state import Bytes
 from nacsr.frontends.neural.population.compiled import compiled, reordered
 from nacsr.frontends.neural.population.kernels import Reals
 
-FLOOR = f32(2.0**-7)
+FLOOR_BITS = 7
+FLOOR = f32(2.0**-FLOOR_BITS)
 """The smallest power of two in a weight."""
 
 

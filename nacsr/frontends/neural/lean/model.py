@@ -60,7 +60,7 @@ def biases(stack: Stack, state: State, layer: int) -> Array:
     return np.ldexp(np.rint(np.ldexp(exact, grid)), -grid)
 
 
-def scores(stack: Stack, state: State, x: Reals) -> tuple[Array, Seen]:
+def scores(stack: Stack, state: State, x: Reals | Array) -> tuple[Array, Seen]:
     """Scores (events, outputs) of standardised words (events, words), and what was on the way."""
     reads, rows = int(stack.reads[-1]), int(stack.rows[-1])
     seen = Seen(np.zeros(reads), np.zeros(rows), np.zeros(reads), np.zeros(rows))
@@ -70,7 +70,7 @@ def scores(stack: Stack, state: State, x: Reals) -> tuple[Array, Seen]:
     return np.concatenate(parts), seen
 
 
-def _scores(stack: Stack, state: State, x: Reals, seen: Seen) -> Array:
+def _scores(stack: Stack, state: State, x: Reals | Array, seen: Seen) -> Array:
     a = x.astype(np.float64).reshape(len(x), int(stack.copies[0]), -1)  # events, copies, features
     for layer in stack.layers:
         read = stack.read(layer)
@@ -100,9 +100,9 @@ def _note(a: Array, tops: Reals, largest: Array, excess: Array) -> None:
 def pooled(a: Array, kind: int) -> Array:
     """Particles into one; a mean divides by a power of two, at least their number."""
     if kind == POOLS["max"]:
-        return np.asarray(a.max(1, keepdims=True))
-    total = np.asarray(a.sum(1, keepdims=True))
-    return total * 2.0 ** -mean_shift(a.shape[1]) if kind == POOLS["mean"] else total
+        return np.asarray(a.max(1, keepdims=True), np.float64)
+    shift = mean_shift(a.shape[1]) if kind == POOLS["mean"] else 0
+    return np.asarray(np.ldexp(a.sum(1, keepdims=True), -shift), np.float64)
 
 
 def mean_shift(particles: int) -> int:
@@ -113,14 +113,26 @@ def mean_shift(particles: int) -> int:
 def _cut(a: Array, fractions: Reals, tops: Reals, half: float) -> Array:
     bits, top = fractions.astype(int), np.ldexp(1.0, tops.astype(int))
     cut = np.ldexp(np.floor(np.ldexp(a, bits) + half), -bits)
-    return np.clip(cut, -top, top - np.ldexp(1.0, -bits))
+    found: Array = np.clip(cut, -top, top - np.ldexp(1.0, -bits))
+    return found
 
 
 def settle(stack: Stack, state: State, seen: Seen) -> None:
-    """Integer bits that hold what was seen, no more, in place; those of inputs stay."""
+    """Integer bits that hold what was seen, no more, in place."""
     for tops, largest in ((state.read_tops, seen.reads), (state.value_tops, seen.values)):
         needed = np.floor(np.log2(np.maximum(largest, 2.0**-12))) + 1
         tops[:] = np.minimum(tops, needed)
+    limit(stack, state)
+
+
+def limit(stack: Stack, state: State) -> None:
+    """No fewer bits than none, in place; a weight of an input without bits has no digits."""
+    gone = (state.reads + state.read_tops)[stack.read(0)] < 0
+    mine = counts(stack, state, 0)
+    mine[:, gone] = 0
+    state.counts[stack.weights(0)] = mine.ravel()
+    state.read_tops[:] = np.maximum(state.read_tops, -state.reads)
+    state.value_tops[:] = np.maximum(state.value_tops, -state.values)
 
 
 # --- what it costs ------------------------------------------------------------------------

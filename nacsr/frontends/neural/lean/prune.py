@@ -9,17 +9,19 @@ saturated at half of what it was loses what is above.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.frontends.neural.lean.model import Array, Seen, bits, counts, sum_bits, weights
+from nacsr.frontends.neural.lean.model import Array, Seen, bits, counts, limit, sum_bits, weights
 from nacsr.frontends.neural.lean.state import SUMS, Reals, Stack, State
 
 FEWEST = -8
 """Fraction bits below which nothing is cut."""
+FEW, TRIES = 16, 2
+"""How many things are few enough to be tried, and how many are tried for each that goes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,31 +54,77 @@ class Choices:
     where: NDArray[np.int64]
     kind: str
 
+    def items(self) -> Iterator[Item]:
+        """One by one."""
+        rows = zip(self.where.tolist(), self.loss.tolist(), self.saved.tolist(), strict=True)
+        return (Item(self.kind, *row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """One thing that could be dropped: field of ``State``, index there, loss, adder bits."""
+
+    kind: str
+    where: int
+    loss: float
+    saved: float
+
+    @property
+    def price(self) -> float:
+        """Loss for each bit; half a bit at least, so that what saves nothing is not free."""
+        return self.loss / max(self.saved, 0.5)
+
 
 def drop(
-    stack: Stack, state: State, seen: Seen, curvature: Curvature, share: float
+    stack: Stack,
+    state: State,
+    seen: Seen,
+    curvature: Curvature,
+    share: float,
+    judge: Callable[[State], float],
 ) -> State:
-    """What is left when a share of the adder bits is gone, the cheapest in loss first."""
-    left = state.copy()
-    read_bits = bits(stack, left)
+    """What is left when a share of the adder bits is gone, the cheapest in loss first.
+
+    Args:
+        stack, state: the network; it stays as it is.
+        seen: of that network.
+        curvature: estimates what a change costs.
+        share: of the adder bits.
+        judge: the loss of a network: where few things go, those that the estimate prefers
+            are tried one by one, since a large change of a small network has no curvature.
+    """
+    left, read_bits = state.copy(), bits(stack, state)
     found = [
-        choice
+        item
         for layer in stack.layers
         for choice in _choices(stack, left, seen, curvature, read_bits[layer], layer)
+        for item in choice.items()
     ]
-    saved = np.concatenate([c.saved for c in found])
-    price = np.concatenate([c.loss / np.maximum(c.saved, 0.5) for c in found])
-    order = np.argsort(price, kind="stable")
-    chosen = np.zeros(len(order), np.bool_)
     # a digit or a bias saves its bits, so these sum to all that there is
-    total = sum(float(c.saved.sum()) for c in found if c.kind == "counts")
-    chosen[order[: int(np.searchsorted(np.cumsum(saved[order]), share * total)) + 1]] = True
-    begin = 0
-    for c in found:
-        some = c.where[chosen[begin : begin + len(c.where)]]
-        begin += len(c.where)
-        getattr(left, c.kind)[some] -= 1
+    wanted = share * sum(item.saved for item in found if item.kind == "counts")
+    found.sort(key=lambda item: item.price)
+    chosen = _until(found, wanted)
+    if len(chosen) <= FEW:
+        tried = [_tried(stack, left, item, judge) for item in found[: TRIES * len(chosen) + FEW]]
+        chosen = _until(sorted(tried, key=lambda item: item.price), wanted)
+    for item in chosen:
+        getattr(left, item.kind)[item.where] -= 1
+    limit(stack, left)
     return left
+
+
+def _until(items: Sequence[Item], wanted: float) -> list[Item]:
+    """The first items, until they save enough."""
+    saved = np.cumsum([item.saved for item in items])
+    return list(items[: int(np.searchsorted(saved, wanted)) + 1])
+
+
+def _tried(stack: Stack, state: State, item: Item, judge: Callable[[State], float]) -> Item:
+    """An item with the loss that dropping it leaves."""
+    without = state.copy()
+    getattr(without, item.kind)[item.where] -= 1
+    limit(stack, without)
+    return replace(item, loss=judge(without))
 
 
 def _choices(

@@ -212,7 +212,7 @@ def train(
     g = np.zeros(p.size, np.float32)
     losses[:] = np.nan
     for step in range(steps):
-        gather(x, order[step], batch)
+        gather(x, order[step], False, batch)
         for j in range(events):
             worth[j] = weights[order[step, j]]
             for c in range(y.shape[1]):
@@ -234,4 +234,4 @@ def train(
         if not np.isfinite(losses[step]):
             return
         backward(stack, counts, value_tops, batch, events, room, noise, g)
-        k.adam(p, g, m, v, rates[step], 0.0, begun + step + 1)
+        k.adam(p, g, m, v, rates[step], 0.0, 0.0, False, begun + step + 1)

@@ -110,7 +110,7 @@ class Record:
 
     def keeps(self, worst: float) -> bool:
         """Whether what was added last came to something no worse, by the task's first metric."""
-        metric = QUALITY[self.problem.task][0]
+        metric = QUALITY[self.problem.judged_as][0]
         value = next((m.value for m in self.found[-1].measurements if m.metric == metric), None)
         if value is None:
             return False

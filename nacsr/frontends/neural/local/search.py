@@ -196,7 +196,7 @@ class Local:
 
     @property
     def _metric(self) -> str:
-        return QUALITY[self.problem.task][0]
+        return QUALITY[self.problem.judged_as][0]
 
     @property
     def _sign(self) -> int:

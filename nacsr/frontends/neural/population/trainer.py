@@ -127,7 +127,7 @@ def _packed(
             made,
             grids,
             pack.room(made, batch),
-            _goal(rows),
+            goal_of(rows),
             rows.x.numpy(),
             rows.y.numpy().astype(np.float32).reshape(events, -1),
             weights,
@@ -148,7 +148,8 @@ def _packed(
     ]
 
 
-def _goal(rows: Rows) -> int:
+def goal_of(rows: Rows) -> int:
+    """The number of the loss, see ``steps``."""
     from nacsr.frontends.neural.population import steps
 
     if rows.units is not None:

@@ -62,7 +62,7 @@ def decode(spec: NetworkSpec, values: Genes, shape: Shape, outputs: int) -> Netw
             layers = _image_layers(spec, values, min(shape[1:], default=0))
     weights, bits = int(values["weight_bits"]), int(values["activation_bits"])
     last = Dense(outputs, weight_bits=weights, bits=None)
-    return Network(shape, (*(_sized(layer, weights, bits) for layer in layers), last), bits)
+    return Network(shape, (*(sized(layer, weights, bits) for layer in layers), last), bits)
 
 
 def check(spec: NetworkSpec, shape: Shape, outputs: int) -> None:
@@ -175,7 +175,8 @@ def _image_layers(spec: ImageSpec, values: Genes, size: int) -> list[Layer]:
     return [*layers, Flatten(), *_hidden(spec.head, values, "head_")]
 
 
-def _sized(layer: Layer, weight_bits: int, bits: int) -> Layer:
+def sized(layer: Layer, weight_bits: int, bits: int) -> Layer:
+    """A layer with the bits of its network."""
     match layer:
         case Dense() | Conv():
             return replace(layer, weight_bits=weight_bits, bits=bits)
