@@ -34,7 +34,8 @@ from symbolic_data import JETS
 
 from nacsr.data.dataset import load
 from nacsr.frontends.neural.lean import model
-from nacsr.frontends.neural.lean.descent import Schedule, Task, descend
+from nacsr.frontends.neural.lean.descent import Task, descend
+from nacsr.frontends.neural.lean.stage import Schedule
 from nacsr.frontends.neural.lean.state import Stack, State, stack_of
 from nacsr.frontends.neural.population.steps import CROSS_ENTROPY
 from nacsr.frontends.neural.space import Dense, Network
