@@ -77,7 +77,7 @@ class LocalSpec(Section):
 class LeanSpec(Section):
     """Networks whose weights are sums of a few signed powers of two and whose values have bits of
     their own. What costs least loss for each adder bit is dropped, round by round, with training
-    in between; a design is kept wherever the adders have shrunk by a quarter.
+    in between; a design is kept wherever the adders have shrunk by a third.
 
     Attributes:
         stacks: widths of the hidden layers to begin with; one descent each.

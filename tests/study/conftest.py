@@ -13,7 +13,15 @@ import pytest
 
 import nacsr
 from nacsr.data.dataset import Dataset
-from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, LocalSpec, MlpSpec, StudySpec
+from nacsr.spec import (
+    DatasetSpec,
+    ExpressionSpec,
+    FamiliesSpec,
+    LeanSpec,
+    LocalSpec,
+    MlpSpec,
+    StudySpec,
+)
 from nacsr.tools import gxx
 
 TINY = FamiliesSpec(
@@ -24,6 +32,7 @@ TINY = FamiliesSpec(
         weight_bits=(4, 6),
         activation_bits=(6,),
         local=LocalSpec(picks=1, trials=2, mixed_tolerance=None, rounds=2, designs=2),
+        lean=LeanSpec(stacks=((4,),), share=0.3),
     ),
 )
 

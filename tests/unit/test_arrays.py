@@ -41,6 +41,7 @@ from nacsr.spec import (
     ExpressionSpec,
     FamiliesSpec,
     ImageSpec,
+    LeanSpec,
     SplitSpec,
     StackSpec,
     StudySpec,
@@ -468,6 +469,7 @@ def test_a_study_of_sets_with_two_targets(tmp_path: Path) -> None:
         rho=StackSpec(depth=(0, 1), widths=(4,)),
         weight_bits=(6,),
         activation_bits=(6,),
+        lean=LeanSpec(stacks=((4,),), phi=1, share=0.3),
     )
     spec = StudySpec(
         dataset=DatasetSpec(source="arrays", task="regression", label=("row", "column")),

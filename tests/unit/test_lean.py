@@ -1,23 +1,30 @@
 """Lean networks: what training computes, what the model says and what is lowered are one."""
 
+from collections.abc import Iterator
 from contextlib import suppress
-from itertools import pairwise
+from dataclasses import replace
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling
 from nacsr.errors import GraphError
 from nacsr.fixed import Fixed
-from nacsr.frontends.neural.lean import descent, kernels, model, steps
+from nacsr.frontends.base import Found, Problem
+from nacsr.frontends.neural.lean import descent, kernels, model, stage, steps
 from nacsr.frontends.neural.lean.lower import lower
 from nacsr.frontends.neural.lean.prune import Curvature, drop
 from nacsr.frontends.neural.lean.stage import Schedule
 from nacsr.frontends.neural.lean.state import Stack, State, stack_of
+from nacsr.frontends.neural.plan import TrainingError
 from nacsr.frontends.neural.space import Dense, Network, Pool
 from nacsr.frontends.stem import score_type, scores
+from nacsr.spec import BUDGETS, DeepSetsSpec, LeanSpec, MlpSpec
+from tests.unit.tiny_problem import tiny_problem
 
 PERCEPTRON = Network((3,), (Dense(4, activation="relu"), Dense(3, activation="relu"), Dense(2)))
 SETS = {
@@ -181,3 +188,75 @@ def test_what_costs_least_for_its_bits_goes_first() -> None:
     left = drop(stack, state, seen, curvature, 0.1, lambda s: float(s.counts[2] > 0))
     assert left.counts.tolist() == [1, 1, 0, 1, 1, 1]
     assert state.counts.tolist() == [1] * 6
+
+
+# --- the job of a study ---------------------------------------------------------------------
+
+BUDGET = replace(BUDGETS["quick"], search_steps=240)
+SMALL = LeanSpec(stacks=((4,),), phi=1, share=0.3)
+
+
+def found_of(problem: Problem, spec: MlpSpec | DeepSetsSpec) -> list[Found]:
+    (job,) = stage.made(problem, spec, BUDGET, 1)
+    return list(stage.RUNS[job.kind](job, problem).found)
+
+
+def test_designs_of_a_study_are_measured_and_the_smallest_last() -> None:
+    found = found_of(tiny_problem(), MlpSpec(lean=SMALL))
+    designs = [f for f in found if not f.candidate.reason]
+    assert len(designs) >= 3
+    values = [{m.metric: m.value for m in f.measurements if not m.label} for f in designs]
+    assert all(v["dsps"] == 0 for v in values)
+    assert values[-1]["luts"] < values[0]["luts"]
+    assert all(f.graph is not None for f in designs)
+    titles = [f.candidate.title for f in designs]
+    assert titles[0].startswith("lean 4-3, ")
+    assert len({f.candidate.id for f in found}) == len(found)
+
+
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_regression_keeps_its_units(targets: int) -> None:
+    problem = tiny_problem()
+
+    def real(events: Events) -> Events:
+        x = problem.values(events)
+        y = np.stack([90 + 5 * x[:, 0], -40 + 5 * x[:, 1]], 1)[:, :targets]
+        return Events(events.words, y if targets > 1 else y[:, 0])
+
+    regression = replace(
+        problem,
+        task="regression",
+        classes=("row", "column")[:targets],
+        train=real(problem.train),
+        validation=real(problem.validation),
+    )
+    first = found_of(regression, MlpSpec(lean=SMALL))[0]
+    assert first.candidate.reason == ""
+    value = next(m.value for m in first.measurements if m.metric == "rmse")
+    assert value < 3.0  # the spread is 5 about 90 and -40
+
+
+def test_sets_pool_their_particles() -> None:
+    problem = replace(tiny_problem(), array=(2, 2))
+    found = found_of(problem, DeepSetsSpec(pools=("max",), lean=SMALL))
+    assert found[0].candidate.reason == ""
+    kinds = {op.name for f in found if f.graph is not None for op in f.graph.ops}
+    assert "max" in kinds
+
+
+def test_a_descent_that_diverges_keeps_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = descent.descend
+
+    def broken(*args: object) -> Iterator[State]:
+        yield from islice(true(*args), 1)
+        raise TrainingError("training diverged: the loss is nan at step 7")
+
+    monkeypatch.setattr("nacsr.frontends.neural.lean.jobs.descend", broken)
+    first, second = found_of(tiny_problem(), MlpSpec(lean=SMALL))
+    assert first.graph is not None
+    assert second.graph is None
+    assert second.candidate.reason == "training diverged: the loss is nan at step 7"
+
+
+def test_no_descent_without_a_spec() -> None:
+    assert stage.made(tiny_problem(), MlpSpec(lean=None), BUDGET, 1) == []

@@ -24,7 +24,7 @@ from nacsr.metrics import accuracy, auc, quantile, relative_errors, rmse
 from nacsr.prepare import prepare
 from nacsr.report.rows import labels, quality, rows
 from nacsr.report.table import cells, notes, with_error
-from nacsr.spec import DatasetSpec, FamiliesSpec, MlpSpec, SplitSpec, StudySpec
+from nacsr.spec import DatasetSpec, FamiliesSpec, LeanSpec, MlpSpec, SplitSpec, StudySpec
 
 ROWS = 40
 RNG = np.random.default_rng(0)
@@ -294,7 +294,14 @@ def test_outputs_must_fit_the_task() -> None:
 
 # ---- whole studies, networks only
 
-NETWORK = MlpSpec(depth=(1,), widths=(4, 8), weight_bits=(6,), activation_bits=(8,))
+NETWORK = MlpSpec(
+    depth=(1,),
+    widths=(4, 8),
+    weight_bits=(6,),
+    activation_bits=(8,),
+    local=None,
+    lean=LeanSpec(stacks=((4,),), share=0.3),
+)
 
 
 def study_of(data: Dataset, out: Path) -> tuple[nacsr.Study, list[Entry]]:

@@ -34,7 +34,7 @@ class Schedule:
     between: int = 250
     share: float = 0.04
     polish: int = 600
-    rung: float = 0.75
+    rung: float = 0.65
     least: float = 150.0
     rate: float = 1e-2
     digits: int = 2
