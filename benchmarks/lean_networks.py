@@ -19,6 +19,7 @@ for the anchor; a budget of 0 trains nothing.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import tempfile
@@ -48,6 +49,8 @@ BUDGET = 1320.0
 """CPU seconds of a seed: those of the anchor."""
 SHAPES = ((32, 16), (24, 24), (64, 32, 32), (16, 16, 16))
 SCHEDULE = Schedule(share=0.03, between=400, rate=1e-2)
+AGAIN = 100
+"""How often it begins anew, if there is time."""
 TOP = 2
 """Integer bits of the standardised inputs at first: four standard deviations."""
 BATCH = 1024
@@ -108,14 +111,14 @@ def events(seed: int) -> dict[str, NDArray[np.float32]]:
 
 
 def descents(rows: Rows, seed: int) -> Iterator[tuple[str, Stack, State]]:
-    """Designs of every shape, from the largest to the smallest."""
+    """Designs of every shape, from the largest to the smallest; then anew from other weights."""
     x, y = rows["x_train"], rows["y_train"]
     inputs, classes = x.shape[1], int(y.max()) + 1
     ones, tops = np.ones(len(x), np.float32), np.full(inputs, TOP, np.float32)
-    task = Task(x, y[:, None], ones, CROSS_ENTROPY, tops, BATCH, seed)
-    for shape in SHAPES:
+    for again, shape in itertools.product(range(AGAIN), SHAPES):
         layers = (*(Dense(width, activation="relu") for width in shape), Dense(classes))
         stack = stack_of(Network((inputs,), layers))
+        task = Task(x, y[:, None], ones, CROSS_ENTROPY, tops, BATCH, AGAIN * seed + again)
         for state in descend(stack, task, SCHEDULE):
             yield "-".join(map(str, shape)), stack, state
 
