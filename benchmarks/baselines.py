@@ -68,7 +68,10 @@ ANCHORS = (
     Row("HGQ network", None, 0.7002, 972, 0, 3, HGQ),
     Row("HGQ network", None, 0.7055, 1416, 0, 3, HGQ),
     Row("HGQ network", None, 0.7100, 2146, 0, 3, HGQ),
+    Row("HGQ network", None, 0.7123, 3069, 0, 3, HGQ),
     Row("HGQ network", None, 0.7155, 4008, 0, 4, HGQ),
+    Row("HGQ network", None, 0.7190, 5958, 0, 4, HGQ),
+    Row("HGQ network", None, 0.7220, 11794, 0, 5, HGQ),
     Row("HGQ network", None, 0.7244, 15519, 0, 5, HGQ),
 )
 """Measured on these jets with all 16 features, once each (design notes, neural.md)."""

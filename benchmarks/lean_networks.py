@@ -1,0 +1,275 @@
+"""Lean networks of jets against HGQ2 and da4ml: accuracy and LUTs at equal CPU time.
+
+    python benchmarks/lean_networks.py [--seeds 1 2 3] [--budget 1320] [--anchor anchor.jsonl]
+
+Perceptrons of several shapes are trained and made smaller on 70 % of the 155,484 generated jets
+(not the public set), standardised beforehand. Every design on the way becomes logic by da4ml,
+whose integers must equal the network's scores on every validation and test event; da4ml's cost
+is the LUTs. Of a seed the designs are shown that no other beats on validation events in accuracy
+and LUTs; accuracies are bit-true, of test events.
+
+The anchor is what HGQ2 and da4ml reached on the same jets in 22 CPU-minutes (two runs of another
+split, only with inputs in the network's own types), or what ``anchor_hgq.py`` writes:
+anchor_hgq.jsonl is one run of it, 1800 epochs on the events of seed 1, 24 CPU-minutes. Compared
+are hypervolumes (decades of LUTs times test error, below 20,000 LUTs and an error of 0.4), and
+every point of the anchor with the best design that is not larger. ``--rows`` writes the events
+for the anchor; a budget of 0 trains nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from baselines import ANCHORS, HGQ
+from lean_da4ml import KINDS, hardware, logic, predicted
+from numpy.typing import NDArray
+from symbolic_data import JETS
+
+from nacsr.data.dataset import load
+from nacsr.frontends.neural.lean import model
+from nacsr.frontends.neural.lean.descent import Task, descend
+from nacsr.frontends.neural.lean.stage import Schedule
+from nacsr.frontends.neural.lean.state import Stack, State, stack_of
+from nacsr.frontends.neural.population.steps import CROSS_ENTROPY
+from nacsr.frontends.neural.space import Dense, Network
+from nacsr.prepare import prepare
+from nacsr.spec import StudySpec
+
+BUDGET = 1320.0
+"""CPU seconds of a seed: those of the anchor."""
+SHAPES = ((32, 16), (24, 24), (64, 32, 32), (16, 16, 16))
+SCHEDULE = Schedule(share=0.03, between=400, rate=1e-2)
+AGAIN = 100
+"""How often it begins anew, if there is time."""
+TOP = 2
+"""Integer bits of the standardised inputs at first: four standard deviations."""
+BATCH = 1024
+ERROR = 0.0023
+"""Statistical error of an accuracy, within which a point of the anchor counts as reached."""
+WORST = (20_000.0, 0.4)
+"""LUTs and error where hypervolumes end."""
+
+Rows = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A design.
+
+    Attributes:
+        luts: da4ml's cost.
+        accuracy: of test events.
+        chosen_by: accuracy of validation events.
+        cycles, registers: of the pipeline.
+        name: where it comes from.
+    """
+
+    luts: float
+    accuracy: float
+    chosen_by: float
+    cycles: int
+    registers: int = 0
+    name: str = ""
+
+
+PUBLISHED = {
+    "own inputs": [
+        Point(r.luts or 0, r.bit_true or 0, math.nan, int(r.cycles or 0))
+        for r in ANCHORS
+        if r.method == HGQ
+    ]
+}
+"""The anchor of the design notes: two runs, its designs chosen by validation accuracy there."""
+
+
+def events(seed: int) -> dict[str, NDArray[np.float32]]:
+    """Standardised words and classes of the three parts: x_train, y_train, x_val ... y_test."""
+    document = {
+        "dataset": {"source": str(JETS)},
+        "seed": seed,
+        "split": {"train": 0.7, "validation": 0.1, "test": 0.2},
+        "inputs": {"scaling": "external"},
+        "precision": "fixed<11,5>",
+    }
+    spec = StudySpec.from_mapping(document)
+    with tempfile.TemporaryDirectory() as place:
+        prepared = prepare(spec, load(spec.dataset), Path(place))
+    problem = prepared.problem
+    parts = {"train": problem.train, "val": problem.validation, "test": prepared.test}
+    x = {f"x_{n}": problem.values(e).astype(np.float32) for n, e in parts.items()}
+    return x | {f"y_{n}": e.y.astype(np.float32) for n, e in parts.items()}
+
+
+def descents(rows: Rows, seed: int) -> Iterator[tuple[str, Stack, State]]:
+    """Designs of every shape, from the largest to the smallest; then anew from other weights."""
+    x, y = rows["x_train"], rows["y_train"]
+    inputs, classes = x.shape[1], int(y.max()) + 1
+    ones, tops = np.ones(len(x), np.float32), np.full(inputs, TOP, np.float32)
+    for again, shape in itertools.product(range(AGAIN), SHAPES):
+        layers = (*(Dense(width, activation="relu") for width in shape), Dense(classes))
+        stack = stack_of(Network((inputs,), layers))
+        task = Task(x, y[:, None], ones, CROSS_ENTROPY, tops, BATCH, AGAIN * seed + again)
+        for state in descend(stack, task, SCHEDULE):
+            yield "-".join(map(str, shape)), stack, state
+
+
+def searched(rows: Rows, seed: int, budget: float) -> dict[str, list[Point]]:
+    """Designs that are found within some CPU seconds, by kind of logic."""
+    found: dict[str, list[Point]] = {kind: [] for kind in KINDS}
+    began = time.process_time()
+    for shape, stack, state in descents(rows, seed):
+        for kind, point in measured(rows, shape, stack, state).items():
+            found[kind].append(point)
+        last = found["own inputs"][-1]
+        print(f"  {shape:10s} {last.luts:7,.0f} LUT {last.accuracy:.4f}", flush=True)
+        if time.process_time() - began > budget:
+            print(f"seed {seed}: the budget ends in {shape}")
+            break
+    return found
+
+
+def measured(rows: Rows, shape: str, stack: Stack, state: State) -> dict[str, Point]:
+    """A design as each kind of logic.
+
+    Raises:
+        RuntimeError: if logic that is to be the network differs from it on an event.
+    """
+    scores = {part: model.scores(stack, state, rows[f"x_{part}"])[0] for part in ("val", "test")}
+    points = {}
+    for name, kind in KINDS.items():
+        made, accuracy = logic(stack, state, kind), {}
+        for part, wanted in scores.items():
+            found = predicted(made, stack, state, rows[f"x_{part}"].astype(np.float64), kind)
+            wrong = int((found != wanted).any(1).sum())
+            if wrong and kind.saturates:
+                msg = f"{shape}, {name}: da4ml differs from the network on {wrong} {part} events"
+                raise RuntimeError(msg)
+            accuracy[part] = float((found.argmax(1) == rows[f"y_{part}"]).mean())
+        needs = hardware(made)
+        points[name] = Point(
+            needs.luts, accuracy["test"], accuracy["val"], needs.cycles, needs.registers, shape
+        )
+    return points
+
+
+def front(points: Iterable[Point]) -> list[Point]:
+    """Those that no other beats or equals on validation events, by LUTs."""
+    kept: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.luts, -p.chosen_by)):
+        if not kept or point.chosen_by > kept[-1].chosen_by:
+            kept.append(point)
+    return kept
+
+
+def hypervolume(points: Sequence[Point]) -> float:
+    """Decades of LUTs times error that designs beat, below ``WORST``."""
+    from pymoo.indicators.hv import HV
+
+    goals = np.array([[math.log10(max(p.luts, 1)), 1 - p.accuracy] for p in points])
+    return float(HV(ref_point=np.array([math.log10(WORST[0]), WORST[1]]))(goals))
+
+
+def best_within(points: Iterable[Point], luts: float) -> Point | None:
+    """The best by validation accuracy that is not larger."""
+    return max((p for p in points if p.luts <= luts), key=lambda p: p.chosen_by, default=None)
+
+
+def anchor_of(file: Path | None) -> dict[str, list[Point]]:
+    """The anchor's front by kind of logic: the published one, or that of a run."""
+    if file is None:
+        return PUBLISHED
+    runs = [json.loads(line) for line in file.read_text().splitlines()]
+    keys = {"own inputs": "lut", "words": "lut_words"}
+    return {
+        kind: front(
+            Point(r[key], r["test"], r["validation"], r["cycles"], r["ff"], f"epoch {r['epoch']}")
+            for r in runs
+        )
+        for kind, key in keys.items()
+    }
+
+
+def show(
+    kind: str, ours: Mapping[int, Sequence[Point]], anchor: Sequence[Point]
+) -> dict[str, object]:
+    """Print fronts and the comparison of a kind of logic; what it says as data.
+
+    Args:
+        kind: of logic.
+        ours: a front a seed.
+        anchor: a front, or nothing.
+    """
+    print(f"\n{kind}\n  seed     LUT  accuracy  cycles      FF  shape")
+    for seed, points in ours.items():
+        for p in points:
+            print(f"  {seed:4d} {p.luts:7,.0f}    {p.accuracy:.4f}", end="  ")
+            print(f"{p.cycles:6d}  {p.registers:6,d}  {p.name}")
+    volumes = [hypervolume(points) for points in ours.values()]
+    print(f"  hypervolume of ours: {', '.join(f'{v:.4f}' for v in volumes)}", end="")
+    if not anchor:
+        print("; the anchor has none of this kind")
+        return {"hypervolumes": volumes}
+    theirs = hypervolume(anchor)
+    print(f"; of the anchor {theirs:.4f}\n  anchor: LUT, accuracy | ours within that, by seed")
+    reached = []
+    for a in anchor:
+        best = [best_within(points, a.luts) for points in ours.values()]
+        reached.append(sum(p is not None and p.accuracy >= a.accuracy - ERROR for p in best))
+        said = "  ".join("   -  " if p is None else f"{p.accuracy:.4f}" for p in best)
+        print(f"  {a.luts:7,.0f} {a.accuracy:.4f} | {said} | reached {reached[-1]}/{len(best)}")
+    return {"hypervolumes": volumes, "anchor_hypervolume": theirs, "reached": reached}
+
+
+def main() -> None:
+    """Print the comparison, and write it where asked."""
+    from threadpoolctl import threadpool_limits
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--budget", type=float, default=BUDGET, help="CPU seconds of a seed")
+    parser.add_argument("--anchor", type=Path, help="lines of JSON of anchor_hgq.py")
+    parser.add_argument("--rows", type=Path, help="write the first seed's events here (.npz)")
+    parser.add_argument("--out", type=Path, help="write everything here (.json)")
+    asked = parser.parse_args()
+    if asked.rows is not None:
+        np.savez(asked.rows, **events(asked.seeds[0]))
+    if asked.budget <= 0:
+        return
+    anchor = anchor_of(asked.anchor)
+    runs, seconds = {}, {}
+    for seed in asked.seeds:
+        began = time.process_time()
+        with threadpool_limits(1):
+            runs[seed] = searched(events(seed), seed, asked.budget)
+        seconds[seed] = time.process_time() - began
+        print(f"seed {seed}: {seconds[seed]:.0f} CPU-s", flush=True)
+    said = {}
+    for kind in KINDS:
+        fronts = {seed: front(run[kind]) for seed, run in runs.items()}
+        said[kind] = show(kind, fronts, anchor.get(kind, []))
+    if asked.out is not None:
+        document = {
+            "cpu_s": seconds,
+            "versions": {name: version(name) for name in ("nacsr", "da4ml", "pymoo")},
+            "anchor": {kind: [asdict(p) for p in points] for kind, points in anchor.items()},
+            "designs": {
+                seed: {kind: [asdict(p) for p in points] for kind, points in run.items()}
+                for seed, run in runs.items()
+            },
+            "compared": said,
+        }
+        asked.out.write_text(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()
