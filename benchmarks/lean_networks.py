@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from baselines import ANCHORS, HGQ
-from lean_da4ml import KINDS, hardware, logic, predicted
+from lean_da4ml import KINDS, WORD, hardware, logic, predicted
 from numpy.typing import NDArray
 from symbolic_data import JETS
 
@@ -51,8 +51,6 @@ SHAPES = ((32, 16), (24, 24), (64, 32, 32), (16, 16, 16))
 SCHEDULE = Schedule(share=0.03, between=400, rate=1e-2)
 AGAIN = 100
 """How often it begins anew, if there is time."""
-TOP = 2
-"""Integer bits of the standardised inputs at first: four standard deviations."""
 BATCH = 1024
 ERROR = 0.0023
 """Statistical error of an accuracy, within which a point of the anchor counts as reached."""
@@ -114,11 +112,11 @@ def descents(rows: Rows, seed: int) -> Iterator[tuple[str, Stack, State]]:
     """Designs of every shape, from the largest to the smallest; then anew from other weights."""
     x, y = rows["x_train"], rows["y_train"]
     inputs, classes = x.shape[1], int(y.max()) + 1
-    ones, tops = np.ones(len(x), np.float32), np.full(inputs, TOP, np.float32)
+    ones, widest = np.ones(len(x), np.float32), np.full(inputs, WORD[1], np.float32)
     for again, shape in itertools.product(range(AGAIN), SHAPES):
         layers = (*(Dense(width, activation="relu") for width in shape), Dense(classes))
         stack = stack_of(Network((inputs,), layers))
-        task = Task(x, y[:, None], ones, CROSS_ENTROPY, tops, BATCH, AGAIN * seed + again)
+        task = Task(x, y[:, None], ones, CROSS_ENTROPY, widest, BATCH, AGAIN * seed + again)
         for state in descend(stack, task, SCHEDULE):
             yield "-".join(map(str, shape)), stack, state
 

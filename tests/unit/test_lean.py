@@ -143,8 +143,8 @@ def task(network: Network, events: int = 400, seed: int = 3) -> descent.Task:
     y = (x.reshape(events, *network.input)[..., 0].reshape(events, -1).sum(1) > 0).astype(
         np.float32
     )
-    tops = np.full(network.input[-1], 2, np.float32)
-    return descent.Task(x, y[:, None], np.ones(events, np.float32), 0, tops, 64, seed)
+    widest = np.full(network.input[-1], 3, np.float32)
+    return descent.Task(x, y[:, None], np.ones(events, np.float32), 0, widest, 64, seed)
 
 
 SHORT = Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=20.0)
@@ -154,7 +154,7 @@ SHORT = Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=20.
 def test_designs_shrink_and_repeat(network: Network) -> None:
     stack, given_task = stack_of(network), task(network)
     found = list(descent.descend(stack, given_task, SHORT))
-    sizes = [model.adder_bits(stack, state) for state in found]
+    sizes = [model.adder_bits(stack, state, given_task.widest) for state in found]
     assert len(found) >= 3
     assert all(a > b for a, b in pairwise(sizes))
     again = list(descent.descend(stack, given_task, SHORT))
@@ -185,7 +185,15 @@ def test_what_costs_least_for_its_bits_goes_first() -> None:
     big[2] = 1e-3
     curvature = Curvature(big, np.full(2, 100.0), np.full(2, 100.0))
     seen = model.Seen(np.full(2, 4.0), np.zeros(2), np.full(2, 1.0), np.zeros(2))
-    left = drop(stack, state, seen, curvature, 0.1, lambda s: float(s.counts[2] > 0))
+    left = drop(
+        stack,
+        state,
+        seen,
+        curvature,
+        0.1,
+        np.full(2, 2, np.float32),
+        lambda s: float(s.counts[2] > 0),
+    )
     assert left.counts.tolist() == [1, 1, 0, 1, 1, 1]
     assert state.counts.tolist() == [1] * 6
 

@@ -37,7 +37,7 @@ class Task:
         y: (events, targets): a class index, or real targets.
         weights: of events.
         goal: a loss of ``population.steps``.
-        tops: integer bits that almost all words of an input fit into, (features,).
+        widest: integer bits that every word of an input fits into, (features,).
         batch: events of a step.
         seed: of weights and of the order of events.
     """
@@ -46,7 +46,7 @@ class Task:
     y: Reals
     weights: Reals
     goal: int
-    tops: Reals
+    widest: Reals
     batch: int
     seed: int
 
@@ -66,7 +66,7 @@ def begun(stack: Stack, schedule: Schedule, task: Task) -> State:
     reads = np.full(int(stack.reads[-1]), schedule.read_bits, np.float32)
     values = np.full(int(stack.rows[-1]), schedule.value_bits, np.float32)
     read_tops, value_tops = np.full_like(reads, ENDLESS), np.full_like(values, ENDLESS)
-    read_tops[stack.read(0)] = task.tops
+    read_tops[stack.read(0)] = task.widest
     return State(p, counts, reads, values, read_tops, value_tops)
 
 
@@ -163,7 +163,8 @@ class _Run:
             kernels.tighten(state.p[at], state.counts[at])
         _, self._seen = model.scores(stack, state, self.task.x[:MEASURED])
         model.settle(stack, state, self._seen)
-        return model.adder_bits(stack, state)
+        model.unsaturate(stack, state, self.task.widest)
+        return model.adder_bits(stack, state, self.task.widest)
 
     def shrink(self) -> None:
         """Drop a share of the adder bits."""
@@ -181,6 +182,7 @@ class _Run:
             self._seen,
             curvature,
             share,
+            self.task.widest,
             lambda state: self._loss(state) - base,
         )
 

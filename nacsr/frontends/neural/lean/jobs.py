@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nacsr.data.words import standardise
 from nacsr.errors import GraphError, NacsrError
 from nacsr.frontends.base import Candidate, Found, Job, Outcome, Problem
 from nacsr.frontends.judge import measure
@@ -17,7 +18,7 @@ from nacsr.frontends.neural.lean import model
 from nacsr.frontends.neural.lean.descent import Task, descend
 from nacsr.frontends.neural.lean.lower import lower
 from nacsr.frontends.neural.lean.stage import KIND, Schedule, sizes
-from nacsr.frontends.neural.lean.state import Stack, State, stack_of
+from nacsr.frontends.neural.lean.state import Reals, Stack, State, stack_of
 from nacsr.frontends.neural.plan import FAULTS
 from nacsr.frontends.neural.population.trainer import goal_of
 from nacsr.frontends.neural.space import Network
@@ -25,8 +26,6 @@ from nacsr.frontends.stem import score_type, scores
 from nacsr.ir import Graph
 
 FLOW = "hls"
-WITHIN = 0.999
-"""Share of the words of an input that do not saturate at first."""
 CHECKED = 4096
 """Validation events on which a lowered network must equal the trained one bit for bit."""
 
@@ -39,7 +38,9 @@ def run(job: Job, problem: Problem) -> Outcome:
     found: list[Found] = []
     try:
         with one_thread():
-            for number, state in enumerate(descend(stack, _task(rows, stack, seed), schedule)):
+            for number, state in enumerate(
+                descend(stack, _task(problem, rows, stack, seed), schedule)
+            ):
                 candidate = _candidate(network, stack, state, number, seed)
                 found.append(_design(candidate, stack, state, rows, problem))
     except FAULTS as error:
@@ -48,19 +49,26 @@ def run(job: Job, problem: Problem) -> Outcome:
     return Outcome(found=tuple(found))
 
 
-def _task(rows: Rows, stack: Stack, seed: int) -> Task:
+def _task(problem: Problem, rows: Rows, stack: Stack, seed: int) -> Task:
     x, events = rows.x.numpy(), len(rows.x)
-    largest = np.quantile(np.abs(x.reshape(-1, int(stack.inputs[0]))), WITHIN, axis=0)
     weights = np.ones(events, np.float32) if rows.weights is None else rows.weights.numpy()
     return Task(
         x,
         rows.y.numpy().astype(np.float32).reshape(events, -1),
         weights,
         goal_of(rows),
-        np.ceil(np.log2(np.maximum(largest, 2.0**-4))).astype(np.float32),
+        widest(problem, int(stack.inputs[0])),
         lessons.batch_size(events),
         lessons.stream(seed, KIND, stack.inputs.tolist(), stack.pools.tolist()),
     )
+
+
+def widest(problem: Problem, inputs: int) -> Reals:
+    """Integer bits that every standardised word fits into, of each input of a particle."""
+    ends = np.array([[f.type.min_raw, f.type.max_raw] for f in problem.features], np.int64).T
+    values = np.abs(standardise(ends, problem.features, problem.scaling)).max(0)
+    whole = np.floor(np.log2(values)) + 1
+    return np.asarray(whole.reshape(-1, inputs).max(0), np.float32)
 
 
 def _candidate(

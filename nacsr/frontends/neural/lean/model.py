@@ -180,9 +180,35 @@ def sum_bits(stack: Stack, state: State, layer: int) -> Array:
     return np.maximum(width.astype(np.float64), 1) + 2
 
 
-def adder_bits(stack: Stack, state: State) -> float:
-    """Bits of all adders, were nothing shared: every digit adds one value, every bias a sum."""
-    total, read_bits = 0.0, bits(stack, state)
+def input_digits(stack: Stack, state: State) -> Array:
+    """How many digits read each input."""
+    return np.asarray(counts(stack, state, 0).sum(0), np.float64)
+
+
+def saturation_bits(stack: Stack, state: State, widest: Reals) -> Array:
+    """What it costs to saturate each input, about a bit for each that is left; 0 where none is.
+
+    Args:
+        stack, state: the network.
+        widest: integer bits that every word of an input fits into, (features,).
+    """
+    used = input_digits(stack, state) > 0
+    return np.where(used & (state.read_tops[stack.read(0)] < widest), bits(stack, state)[0], 0.0)
+
+
+def unsaturate(stack: Stack, state: State, widest: Reals) -> None:
+    """All integer bits, in place, for inputs with so few digits that these cost less to add."""
+    tops = state.read_tops[stack.read(0)]
+    more = input_digits(stack, state) * (widest - tops)
+    tops[:] = np.where(more < saturation_bits(stack, state, widest), widest, tops)
+
+
+def adder_bits(stack: Stack, state: State, widest: Reals) -> float:
+    """Bits of all adders, were nothing shared: every digit adds one value, every bias a sum; and
+    of what saturates inputs (``saturation_bits``).
+    """
+    read_bits = bits(stack, state)
+    total = float(stack.copies[0]) * float(saturation_bits(stack, state, widest).sum())
     for layer in stack.layers:
         mine = counts(stack, state, layer)
         live = mine.any(1) & (state.counts[stack.biases(layer)] > 0)

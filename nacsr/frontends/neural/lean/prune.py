@@ -81,6 +81,7 @@ def drop(
     seen: Seen,
     curvature: Curvature,
     share: float,
+    widest: Reals,
     judge: Callable[[State], float],
 ) -> State:
     """What is left when a share of the adder bits is gone, the cheapest in loss first.
@@ -90,6 +91,7 @@ def drop(
         seen: of that network.
         curvature: estimates what a change costs.
         share: of the adder bits.
+        widest: integer bits that every word of an input fits into, (features,).
         judge: the loss of a network: where few things go, those that the estimate prefers
             are tried one by one, since a large change of a small network has no curvature.
     """
@@ -97,7 +99,7 @@ def drop(
     found = [
         item
         for layer in stack.layers
-        for choice in _choices(stack, left, seen, curvature, read_bits[layer], layer)
+        for choice in _choices(stack, left, seen, curvature, read_bits[layer], layer, widest)
         for item in choice.items()
     ]
     # a digit or a bias saves its bits, so these sum to all that there is
@@ -139,12 +141,18 @@ def _tried(stack: Stack, state: State, item: Item, judge: Callable[[State], floa
 
 
 def _choices(
-    stack: Stack, state: State, seen: Seen, curvature: Curvature, read_bits: Array, layer: int
+    stack: Stack,
+    state: State,
+    seen: Seen,
+    curvature: Curvature,
+    read_bits: Array,
+    layer: int,
+    widest: Reals,
 ) -> list[Choices]:
     return [
         _digits(stack, state, curvature, read_bits, layer),
         _biases(stack, state, curvature, layer),
-        *_cuts(stack, state, seen, curvature, read_bits, layer),
+        *_cuts(stack, state, seen, curvature, read_bits, layer, widest),
     ]
 
 
@@ -171,7 +179,13 @@ def _biases(stack: Stack, state: State, curvature: Curvature, layer: int) -> Cho
 
 
 def _cuts(
-    stack: Stack, state: State, seen: Seen, curvature: Curvature, read_bits: Array, layer: int
+    stack: Stack,
+    state: State,
+    seen: Seen,
+    curvature: Curvature,
+    read_bits: Array,
+    layer: int,
+    widest: Reals,
 ) -> Iterator[Choices]:
     """The last and the first bit of what a layer reads, and of the particles in a sum before."""
     uses = float(stack.copies[layer]) * counts(stack, state, layer).sum(0)
@@ -180,6 +194,9 @@ def _cuts(
         at = stack.read(layer)
         yield _last(curvature.reads[at], state.reads[at], uses, at.start, "reads")
         lost = curvature.reads[at] * seen.read_excess[at]
+        if layer == 0:  # the first bit less is paid with logic that saturates
+            free = state.read_tops[at] < widest
+            uses = np.where(free, uses, uses - float(stack.copies[0]) * read_bits)
         yield _first(lost, uses, at.start, "read_tops")
     if layer and (stack.pools[layer] in SUMS or not stack.cuts[layer]):
         at = stack.neurons(layer - 1)
