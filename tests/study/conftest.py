@@ -31,7 +31,7 @@ TINY = FamiliesSpec(
         widths=(4, 8),
         weight_bits=(4, 6),
         activation_bits=(6,),
-        local=LocalSpec(picks=1, trials=2, mixed_tolerance=None, rounds=2, designs=2),
+        local=LocalSpec(picks=1, trials=2, mixed_tolerance=None, rounds=2, designs=1),
         lean=LeanSpec(stacks=((4,),), share=0.3),
     ),
 )

@@ -39,6 +39,7 @@ SPEC = ImageSpec(
     head=StackSpec(depth=(1,), widths=(4,)),
     weight_bits=(5,),
     activation_bits=(6,),
+    local=None,
 )
 BUDGET = replace(
     BUDGETS["quick"], population=6, generations=2, search_steps=10, finalists=2, final_steps=10
@@ -313,7 +314,7 @@ def test_a_network_that_fails_later_keeps_what_it_reached(problem, monkeypatch):
             found.append(Found(candidate, measured))
         return Outcome({"plans": [{} for _ in found]}, found=tuple(found))
 
-    spec = MlpSpec(widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), lean=None)
+    spec = MlpSpec(widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), local=None, lean=None)
     front = NeuralFrontend(replace(problem, array=()), spec, BUDGET, 1)
     monkeypatch.setattr(front._nsga2, "tell", told.append)
     jobs = []
