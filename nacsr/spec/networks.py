@@ -86,7 +86,7 @@ class LeanSpec(Section):
         between: a round has the search's steps divided by this.
     """
 
-    stacks: tuple[tuple[Positive, ...], ...] = ((32, 16), (32, 32))
+    stacks: tuple[tuple[Positive, ...], ...] = ((32, 16),)
     phi: Positive = 2
     share: Annotated[float, Field(gt=0, lt=1)] = 0.05
     between: Positive = 8
