@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacsr.frontends.neural import model
+from nacsr.frontends.neural import jobs, model
 from nacsr.frontends.neural.plan import TrainingError, make_plan, snapper
 from nacsr.frontends.neural.population import pack, padded, trainer
 from nacsr.frontends.neural.population.trainer import alone, fit
@@ -211,6 +211,22 @@ def test_the_same_training_gives_the_same_bits():
     assert before == [pack.flat(n, p).tolist() for n, p in zip(networks, params, strict=True)]
 
 
+@pytest.mark.parametrize("snaps", [False, True], ids=["float", "quantised"])
+def test_all_tensors_are_on_the_device(monkeypatch, snaps):
+    """On torch's device without data a step runs, and refuses what lies elsewhere."""
+    optimiser = torch.optim.AdamW
+    slow = {"fused": False, "foreach": False}
+    monkeypatch.setattr(torch.optim, "AdamW", lambda p, **k: optimiser(p, **{**k, **slow}))
+    networks, shown = list(SETS.values()), replace(lesson(ROWS, 3), l1=0.1, sparse=True)
+    begun = [quantised(n, shown.rows.x) if snaps else (begin(n), None) for n in networks]
+    params, plans = zip(*begun, strict=True)
+    made = pack.program(networks, norms=not snaps)
+    grids = pack.grids(networks, plans, made) if snaps else pack.no_grids(made)
+    flat = np.concatenate([pack.flat(n, p) for n, p in zip(networks, params, strict=True)])
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        padded.train(made, grids, shown, flat, np.zeros((3, 3)), "meta")
+
+
 def test_groups_are_of_one_form_and_images_stay_where_they_were():
     layers = (Conv(3, 3, True, "relu"), Flatten(), Dense(5, bits=None))
     network = Network((1, 4, 6), layers)
@@ -238,6 +254,22 @@ def test_a_device_that_fails_is_the_reason(monkeypatch):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_jobs_train_on_a_gpu_where_there_is_one(monkeypatch, there):
+def test_the_device_is_the_gpu_if_torch_finds_one(monkeypatch, there):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     assert trainer.device() == ("cuda" if there else None)
+
+
+def test_jobs_train_on_that_device(monkeypatch):
+    devices, train = [], padded.train
+
+    def spied(*args):
+        devices.append(args[-1])
+        train(*args)
+
+    monkeypatch.setattr(padded, "train", spied)
+    monkeypatch.setattr(jobs, "device", lambda: "cpu")
+    networks = [MLPS["plain"], MLPS["linear"]]
+    begun = jobs.in_float(networks, ROWS, 3, 0)
+    found = jobs.train_on(networks, begun, lesson(ROWS, 3))
+    assert devices == ["cpu"] * 4
+    assert [plan for plan, _ in found] == [plan for plan, _ in begun]

@@ -4,13 +4,15 @@ The networks of a group have the same depth, and their pool, if any, at the same
 other option is a tensor over the networks. What is padded is a weight of zero that stays zero, as
 a pruned one does, so that it adds nothing to a sum and moves nothing.
 
-What holds on every device: quantised sums of 24 bits are exact in float32, in whatever order, so
-the fake-quantised scores of a group are those of ``model.run``, bit for bit, but for tanh and
-sigmoid, whose last bit is the device's. Gradients and float sums equal those on a CPU, and those
-of the network by itself, only up to rounding: training on a GPU need not end in the same bits. No
-design depends on that: from trained parameters on, types, lowering and every measurement are
-computed on the CPU, bit-true. This was never run on a GPU, only on a CPU, where it is slower than
-packing.
+What should hold on every device whose products are float32 (torch's default; TF32 is not):
+quantised sums of 24 bits are exact, in whatever order, so the fake-quantised scores of a group are
+those of ``model.run``, bit for bit, but for tanh and sigmoid, whose last bit is the device's.
+Gradients and float sums equal those on a CPU, and those of a network without the others, only up
+to rounding: training on a GPU need not end in the same bits. The same group on the same device
+does: nothing here adds in an order left to chance. No design depends on it: from trained
+parameters on, types, lowering and every measurement are computed on the CPU, bit-true.
+
+This was never run on a GPU, only on a CPU, where it is slower than packing.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ def train(
         grids: their quantisers.
         lesson: batches and rates; its events move to the device once.
         values: parameters, in place.
-        losses: (networks, steps), in place; of a network that diverged, from there on no number.
+        losses: (networks, steps), in place; one that is infinite or NaN says who diverged.
         device: of torch, such as ``cuda``.
     """
     import torch

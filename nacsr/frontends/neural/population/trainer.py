@@ -56,7 +56,11 @@ Learnt = list[tuple["torch.Tensor", ...]]
 
 
 def device() -> str | None:
-    """The GPU, if torch finds one, for ``fit``."""
+    """The GPU, if torch finds one, for ``fit``.
+
+    Workers are spawned, not forked, so each begins CUDA for itself; they share the GPU. Which
+    device trained is not recorded: a measurement is of parameters, bit-true, whoever found them.
+    """
     import torch
 
     return "cuda" if torch.cuda.is_available() else None
