@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,12 +81,25 @@ class Rows:
             units,
         )
 
+    def to(self, device: str) -> Rows:
+        """The same on a device of torch."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return replace(self, x=self.x.to(device), y=self.y.to(device), weights=weights)
+
     def loss(self, found: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """The mean loss of some events: squares of a regression, else the cross entropy.
+        """The mean loss of some events; the arguments as of ``losses``."""
+        # over the events, not their weights: a batch of light events moves the network less
+        return self.losses(found, index).mean()
+
+    def losses(self, found: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """The loss of some events: squares of a regression, else the cross entropy.
 
         Args:
             found: the network's outputs for them, shape (events, outputs).
             index: who they are.
+
+        Returns:
+            The losses times the events' weights, shape (events,).
         """
         from torch.nn import functional as f
 
@@ -97,5 +110,4 @@ class Rows:
             losses = f.binary_cross_entropy_with_logits(found[:, 0], y, reduction="none")
         else:
             losses = f.cross_entropy(found, y, reduction="none")
-        # over the events, not their weights: a batch of light events moves the network less
-        return (losses if self.weights is None else losses * self.weights[index]).mean()
+        return losses if self.weights is None else losses * self.weights[index]

@@ -27,7 +27,7 @@ from nacsr.frontends.neural.plan import (
     make_plan,
     rehearse,
 )
-from nacsr.frontends.neural.population.trainer import Learnt, Lesson, fit
+from nacsr.frontends.neural.population.trainer import Learnt, Lesson, device, fit
 from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.space.bops import bops
 from nacsr.frontends.stem import scores
@@ -98,9 +98,9 @@ def in_float(
     start = [initial(n, lessons.generator(seed, n.key)) for n in networks]
     order = lessons.stream(seed, "float")
     lesson = lessons.lesson(rows, steps, recipe.float_rate, order, recipe)
+    trained = fit(networks, start, lesson, device=device())
     return [
-        planned(network, params, rows)
-        for network, params in zip(networks, fit(networks, start, lesson), strict=True)
+        planned(network, params, rows) for network, params in zip(networks, trained, strict=True)
     ]
 
 
@@ -129,6 +129,7 @@ def train_on(
         [params for _, (_, params) in alive],
         lesson,
         [plan for _, (plan, _) in alive],
+        device(),
     )
     for (i, (plan, _)), result in zip(alive, results, strict=True):
         found[i] = result if isinstance(result, NacsrError) else (plan, result)

@@ -99,7 +99,7 @@ def _layer(
         case Dense(activation=act) | Conv(activation=act):
             x = _activated(act, number, _normed(layer, number, params, x, snap), snap)
         case Pool(kind=kind):
-            x = x.amax(1) if kind == "max" else x.mean(1) if kind == "mean" else x.sum(1)
+            x = pool(kind, x)
         case Flatten():
             return x.flatten(1)
         case Attention(activation=act):
@@ -152,6 +152,14 @@ def activation(name: str, z: torch.Tensor) -> torch.Tensor:
         case _:
             found: torch.Tensor = getattr(torch, name)(z)
             return found
+
+
+def pool(kind: str, x: torch.Tensor) -> torch.Tensor:
+    """Particles, the last axis but one, into one vector."""
+    if kind == "max":
+        return x.amax(-2)
+    # on a GPU, mean() multiplies by a rounded 1/particles
+    return x.sum(-2) / x.shape[-2] if kind == "mean" else x.sum(-2)
 
 
 def _attended(params: Sequence[torch.Tensor], x: torch.Tensor) -> torch.Tensor:

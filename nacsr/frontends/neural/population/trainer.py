@@ -1,7 +1,8 @@
 """Training a whole generation: packed where the networks allow it, else one by one in torch.
 
-Both ways take the same batches in the same order and do the same arithmetic, up to the order of
-sums; a network's result does not depend on what is trained beside it.
+All ways take the same batches in the same order and do the same arithmetic, up to the order of
+sums. Packed or in torch, a network's result does not depend on what is trained beside it; padded,
+for a GPU, its last bits may, see ``padded``.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.neural.model import Parameters, free, run
 from nacsr.frontends.neural.plan import FAULTS, Plan, TrainingError, snapper
+from nacsr.frontends.neural.population.adamw import Descent
 from nacsr.frontends.neural.space import Network
 
 if TYPE_CHECKING:
     import torch
 
     from nacsr.frontends.neural.goal import Rows
+    from nacsr.frontends.neural.population.kernels import Reals
+    from nacsr.frontends.neural.population.program import Grids, Program
 
 CHUNK = 16
 """Networks that share a batch while it is in the cache; more of them gain nothing."""
@@ -51,11 +55,23 @@ class Lesson:
 Learnt = list[tuple["torch.Tensor", ...]]
 
 
+def device() -> str | None:
+    """The GPU, if torch finds one, for ``fit``.
+
+    Workers are spawned, not forked, so each begins CUDA for itself; they share the GPU. Which
+    device trained is not recorded: a measurement is of parameters, bit-true, whoever found them.
+    """
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else None
+
+
 def fit(
     networks: Sequence[Network],
     params: Sequence[Parameters],
     lesson: Lesson,
     plans: Sequence[Plan] = (),
+    device: str | None = None,
 ) -> list[Learnt | TrainingError]:
     """Train networks with inputs of one shape.
 
@@ -64,18 +80,18 @@ def fit(
         params: where each begins; left as they are.
         lesson: batches and rates.
         plans: types of quantisers, one plan a network; without them they train in float.
+        device: of torch, on which perceptrons and deep sets train padded; None packs them on the
+            CPU, as convolutions always are.
 
     Returns:
         For every network its parameters, or why it has none.
     """
-    from nacsr.frontends.neural.population.pack import packs
-
     found: dict[int, Learnt | TrainingError] = {}
-    together = [i for i, n in enumerate(networks) if packs(n)]
-    for begin in range(0, len(together), CHUNK):
-        some = together[begin : begin + CHUNK]
+    for some, there in _groups(networks, device):
         mine = [plans[i] for i in some] if plans else []
-        results = _together([networks[i] for i in some], [params[i] for i in some], lesson, mine)
+        results = _together(
+            [networks[i] for i in some], [params[i] for i in some], lesson, mine, there
+        )
         found.update(zip(some, results, strict=True))
     for i, network in enumerate(networks):
         if i not in found:
@@ -83,42 +99,74 @@ def fit(
     return [found[i] for i in range(len(networks))]
 
 
+def _groups(networks: Sequence[Network], device: str | None) -> list[tuple[list[int], str | None]]:
+    """Who trains together, and on which device, None being packed; others train alone."""
+    from nacsr.frontends.neural.population import pack, padded
+
+    together = [i for i, n in enumerate(networks) if pack.packs(n)]
+    forms: dict[tuple[bool, ...], list[int]] = {}
+    for i in together if device is not None else ():
+        if padded.pads(networks[i]):
+            forms.setdefault(padded.form(networks[i]), []).append(i)
+    there = {i for some in forms.values() for i in some}
+    here = [i for i in together if i not in there]
+    chunks = [here[begin : begin + CHUNK] for begin in range(0, len(here), CHUNK)]
+    return [*((some, device) for some in forms.values()), *((some, None) for some in chunks)]
+
+
 def _together(
     networks: Sequence[Network],
     params: Sequence[Parameters],
     lesson: Lesson,
     plans: Sequence[Plan],
+    device: str | None,
 ) -> list[Learnt | TrainingError]:
-    """Packed; if that ends early, each by itself, so that only those fail that are at fault."""
+    """At once; if that ends early, each by itself, so that only those fail that are at fault."""
     try:
-        return _packed(networks, params, lesson, plans)
+        return _at_once(networks, params, lesson, plans, device)
     except FAULTS as error:
         if len(networks) == 1:
             return [TrainingError.of(error)]
     found: list[Learnt | TrainingError] = []
     for i in range(len(networks)):
         one = slice(i, i + 1)
-        found += _together(networks[one], params[one], lesson, plans[one])
+        found += _together(networks[one], params[one], lesson, plans[one], device)
     return found
 
 
-def _packed(
+def _at_once(
     networks: Sequence[Network],
     params: Sequence[Parameters],
     lesson: Lesson,
     plans: Sequence[Plan],
+    device: str | None,
 ) -> list[Learnt | TrainingError]:
-    import scipy.linalg.cython_blas  # noqa: F401  numba's BLAS, before its threads are limited
-    from threadpoolctl import threadpool_limits
-
-    from nacsr.frontends.neural.population import pack, steps
+    from nacsr.frontends.neural.population import pack, padded
 
     made = pack.program(networks, norms=not plans)
     grids = pack.grids(networks, plans, made) if plans else pack.no_grids(made)
     flat = [pack.flat(n, p) for n, p in zip(networks, params, strict=True)]
     values = np.concatenate(flat)
-    batch = lesson.order.shape[1]
     losses = np.zeros((len(networks), len(lesson.order)))
+    if device is None:
+        _packed(made, grids, lesson, values, losses)
+    else:
+        padded.train(made, grids, lesson, values, losses, device)
+    ends = np.cumsum([len(f) for f in flat])[:-1]
+    return [
+        _diverged(loss) or pack.split(network, mine, norms=not plans)
+        for network, mine, loss in zip(networks, np.split(values, ends), losses, strict=True)
+    ]
+
+
+def _packed(
+    made: Program, grids: Grids, lesson: Lesson, values: Reals, losses: NDArray[np.float64]
+) -> None:
+    import scipy.linalg.cython_blas  # noqa: F401  numba's BLAS, before its threads are limited
+    from threadpoolctl import threadpool_limits
+
+    from nacsr.frontends.neural.population import pack, steps
+
     rows = lesson.rows
     events = len(rows.x)
     weights = np.ones(events, np.float32) if rows.weights is None else rows.weights.numpy()
@@ -126,7 +174,7 @@ def _packed(
         steps.train(
             made,
             grids,
-            pack.room(made, batch),
+            pack.room(made, lesson.order.shape[1]),
             goal_of(rows),
             rows.x.numpy(),
             rows.y.numpy().astype(np.float32).reshape(events, -1),
@@ -141,11 +189,6 @@ def _packed(
             np.zeros_like(values),
             losses,
         )
-    ends = np.cumsum([len(f) for f in flat])[:-1]
-    return [
-        _diverged(loss) or pack.split(network, mine, norms=not plans)
-        for network, mine, loss in zip(networks, np.split(values, ends), losses, strict=True)
-    ]
 
 
 def goal_of(rows: Rows) -> int:
@@ -194,22 +237,12 @@ def descend(
     import torch
 
     learnt = list(parameters)
-    optimiser = torch.optim.AdamW(learnt, weight_decay=lesson.decay, fused=True)
     masks = [p.detach() != 0 for p in learnt] if lesson.sparse else []
+    descent = Descent(learnt, masks, lesson.decay, lesson.l1)
     rows, count = lesson.rows, len(lesson.order)
     for step, (order, rate) in enumerate(zip(lesson.order, lesson.rates, strict=True)):
-        for group in optimiser.param_groups:
-            group["lr"] = float(rate)
         index = torch.from_numpy(order)
         loss = rows.loss(forward(rows.x[index]), index)
         if not math.isfinite(loss.item()):
             raise _error(loss.item(), step, count)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        with torch.no_grad():
-            for p in learnt if lesson.l1 else ():
-                if p.grad is not None:
-                    p.grad.add_(p.sign(), alpha=lesson.l1)
-            optimiser.step()
-            for p, mask in zip(learnt, masks, strict=False):
-                p.mul_(mask)
+        descent.step(loss, float(rate))
