@@ -3,7 +3,7 @@
 from nacsr.spec.budget import BUDGETS, Budget, BudgetName
 from nacsr.spec.campaign import CampaignSpec, SweepSpec, load_study
 from nacsr.spec.document import ConstraintSpec, StudySpec, load_spec
-from nacsr.spec.events import DatasetSpec, InputSpec, SplitSpec
+from nacsr.spec.events import DatasetSpec, GenerateSpec, InputSpec, SplitSpec
 from nacsr.spec.families import ExpressionSpec, FamiliesSpec
 from nacsr.spec.networks import (
     DeepSetsSpec,
@@ -26,6 +26,7 @@ __all__ = [
     "DeepSetsSpec",
     "ExpressionSpec",
     "FamiliesSpec",
+    "GenerateSpec",
     "ImageSpec",
     "InputSpec",
     "LeanSpec",
