@@ -258,14 +258,14 @@ def mlp(width):
 def test_of_a_packed_chunk_only_what_is_at_fault_fails(problem, monkeypatch, error):
     flat = replace(problem, array=())
     networks = [mlp(width) for width in (3, 4, 5)]
-    whole, packed = trained(flat, networks), trainer._packed
+    whole, at_once = trained(flat, networks), trainer._at_once
 
     def fails(networks, *rest):
         if any(network.layers[0].width == 4 for network in networks):
             raise error
-        return packed(networks, *rest)
+        return at_once(networks, *rest)
 
-    monkeypatch.setattr(trainer, "_packed", fails)
+    monkeypatch.setattr(trainer, "_at_once", fails)
     outcome = trained(flat, networks)
     why = str(error) and f": {error}"
     assert outcome.found[1].candidate.reason == f"training ended with {type(error).__name__}{why}"

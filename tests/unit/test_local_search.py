@@ -367,8 +367,8 @@ def test_sets_and_images_are_pruned_and_narrowed(problem, array, layers):
 def test_a_point_that_fails_leaves_the_others(problem, point, sparse, monkeypatch):
     fit = jobs.fit
 
-    def fails(networks, params, lesson, plans=()):
-        learnt = fit(networks, params, lesson, plans)
+    def fails(networks, params, lesson, plans=(), device=None):
+        learnt = fit(networks, params, lesson, plans, device)
         if len(learnt) == 2:
             learnt[0] = TrainingError("training diverged: the loss is nan at step 3 of 20")
         return learnt

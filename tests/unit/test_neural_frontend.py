@@ -225,8 +225,8 @@ def test_a_failed_training_is_recorded_and_the_others_go_on(problem, monkeypatch
     whole = NeuralFrontend.run(job, problem)
     fit = work.fit
 
-    def fails(networks, params, lesson, plans=()):
-        learnt = fit(networks, params, lesson, plans)
+    def fails(networks, params, lesson, plans=(), device=None):
+        learnt = fit(networks, params, lesson, plans, device)
         if not plans:
             learnt[1] = TrainingError("training diverged: the loss is nan at step 3 of 12")
         return learnt
