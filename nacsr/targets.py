@@ -28,6 +28,10 @@ class Target:
         found: int | None = getattr(self, metric, None) if metric in RESOURCES else None
         return found
 
+    def area(self, luts: float, dsps: float) -> float:
+        """LUTs and DSPs as one number: a DSP counts as many LUTs as the chip has for each."""
+        return luts + dsps * self.luts / self.dsps
+
 
 RESOURCES = ("luts", "dsps", "ffs", "brams")
 

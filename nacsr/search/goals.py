@@ -55,8 +55,7 @@ class Goals:
         """
         value = {m.metric: m.value for m in measured if not m.label}
         if {"luts", "dsps"} <= value.keys():
-            device = target(self.target)
-            value[AREA] = value["luts"] + value["dsps"] * device.luts / device.dsps
+            value[AREA] = target(self.target).area(value["luts"], value["dsps"])
         if not value.keys() >= set(self.axes):
             return None
         excess = sum(beyond(value[n], top) for n, top in self.limits.items() if n in value)

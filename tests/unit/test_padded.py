@@ -55,7 +55,7 @@ def run(networks, params, lesson, plans=()):
         assert device == "cpu"
         mine = [networks[i] for i in some]
         made = pack.program(mine, norms=not plans)
-        grids = pack.grids(mine, [plans[i] for i in some], made) if plans else pack.no_grids(made)
+        grids = pack.grids(mine, [plans[i] for i in some]) if plans else pack.no_grids(made)
         flat = np.concatenate([pack.flat(networks[i], params[i]) for i in some])
         learnt = [padded._take(flat, place, "cpu") for place in padded._places(made)]
         x = lesson.rows.x[torch.from_numpy(lesson.order[0])]
@@ -221,7 +221,7 @@ def test_all_tensors_are_on_the_device(monkeypatch, snaps):
     begun = [quantised(n, shown.rows.x) if snaps else (begin(n), None) for n in networks]
     params, plans = zip(*begun, strict=True)
     made = pack.program(networks, norms=not snaps)
-    grids = pack.grids(networks, plans, made) if snaps else pack.no_grids(made)
+    grids = pack.grids(networks, plans) if snaps else pack.no_grids(made)
     flat = np.concatenate([pack.flat(n, p) for n, p in zip(networks, params, strict=True)])
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         padded.train(made, grids, shown, flat, np.zeros((3, 3)), "meta")

@@ -105,7 +105,7 @@ def folded(network, x):
 def packed_gradient(network, params, shown, plan=None):
     """Loss and flat gradient of the first batch."""
     made = pack.program([network], norms=plan is None)
-    grids = pack.no_grids(made) if plan is None else pack.grids([network], [plan], made)
+    grids = pack.no_grids(made) if plan is None else pack.grids([network], [plan])
     flat, order, r = pack.flat(network, params), shown.order[0], shown.rows
     room, events = pack.room(made, len(order)), len(order)
     features, image = steps.given(made)

@@ -119,5 +119,4 @@ def _loss_and_area(network: Network, trained: jobs.Trained, record: Record) -> t
         loss = rows.loss(run(network, params, rows.x[index], snapper(plan)), index)
     graph = chain.lower(network, plan, params, problem.features, problem.scaling)
     cost = estimate(graph, problem.target, problem.clock_mhz, jobs.FLOW)
-    device = target(problem.target)
-    return float(loss), cost.luts + cost.dsps * device.luts / device.dsps
+    return float(loss), target(problem.target).area(cost.luts, cost.dsps)

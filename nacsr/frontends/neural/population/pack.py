@@ -143,7 +143,7 @@ def no_grids(made: Program) -> Grids:
     return Grids(*(np.zeros((n, 3), np.float32) for n in (nets, *(layers,) * 5)))
 
 
-def grids(networks: Sequence[Network], plans: Sequence[Plan], made: Program) -> Grids:
+def grids(networks: Sequence[Network], plans: Sequence[Plan]) -> Grids:
     """The quantisers of some networks, where their plans have types."""
     given, rest = [], []
     for network, plan in zip(networks, plans, strict=True):

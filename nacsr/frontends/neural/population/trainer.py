@@ -144,7 +144,7 @@ def _at_once(
     from nacsr.frontends.neural.population import pack, padded
 
     made = pack.program(networks, norms=not plans)
-    grids = pack.grids(networks, plans, made) if plans else pack.no_grids(made)
+    grids = pack.grids(networks, plans) if plans else pack.no_grids(made)
     flat = [pack.flat(n, p) for n, p in zip(networks, params, strict=True)]
     values = np.concatenate(flat)
     losses = np.zeros((len(networks), len(lesson.order)))
