@@ -27,7 +27,7 @@ def load_module(source: str) -> nn.Sequential:
             they are not those of its graph.
     """
     from nacsr.frontends.neural import jobs, qat
-    from nacsr.frontends.neural.lean.stage import KIND
+    from nacsr.frontends.neural.frontend import DESCENTS
     from nacsr.frontends.neural.lowering.lower import from_brevitas
     from nacsr.frontends.neural.space import Network
 
@@ -44,8 +44,11 @@ def load_module(source: str) -> nn.Sequential:
     if entry.candidate.family != jobs.FAMILY:
         msg = f"{source} is a formula, which has no module; nacsr.compile({source!r}) gives it"
         raise ArchiveError(msg)
-    if entry.candidate.genotype.get("training") == KIND:
-        msg = f"{source} is a lean network, which has no module; nacsr.compile({source!r}) gives it"
+    if (kind := entry.candidate.genotype.get("training")) in DESCENTS:
+        msg = (
+            f"{source} is a network of training {kind!r}, which has no module; "
+            f"nacsr.compile({source!r}) gives it"
+        )
         raise ArchiveError(msg)
     graph = entry.graph
     if origin is None or "plan" not in origin.result:

@@ -13,6 +13,7 @@ from nacsr.spec.networks import (
     MlpSpec,
     NetworkSpec,
     StackSpec,
+    TablesSpec,
 )
 from nacsr.spec.reading import read_yaml
 
@@ -37,6 +38,7 @@ __all__ = [
     "StackSpec",
     "StudySpec",
     "SweepSpec",
+    "TablesSpec",
     "load_spec",
     "load_study",
     "read_yaml",

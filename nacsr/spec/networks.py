@@ -97,6 +97,33 @@ class LeanSpec(Section):
         return some(value)
 
 
+class TablesSpec(Section):
+    """Networks whose every edge is a learned table of one input (as Kolmogorov-Arnold networks
+    are). What costs least loss for each LUT is dropped, round by round, with training in between:
+    tables, and bits of what they read and give; a design is kept wherever the LUTs have shrunk by
+    three tenths.
+
+    Attributes:
+        stacks: widths of the hidden layers to begin with; one descent each.
+        phi: how many of them stand before the pool of deep sets.
+        share: of the LUTs, dropped in a round.
+        between: a round has the search's steps divided by this.
+        smooth: how strongly tables are drawn to straight lines: few events would be learnt by
+            heart.
+    """
+
+    stacks: tuple[tuple[Positive, ...], ...] = ((12,),)
+    phi: Positive = 1
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    between: Positive = 8
+    smooth: Annotated[float, Field(ge=0, le=5)] = 0.3
+
+    @field_validator("stacks")
+    @classmethod
+    def _stacks(cls, value: Any) -> Any:
+        return some(value)
+
+
 class _Quantised(Choices):
     """Bits of a whole network, where the search begins, and what follows it.
 
@@ -117,10 +144,11 @@ class _Quantised(Choices):
 
 
 class MlpSpec(_Quantised, StackSpec):
-    """Perceptrons: hidden layers and the outputs; ``lean`` ones besides, or null."""
+    """Perceptrons: hidden layers and the outputs; ``lean`` ones and ``tables`` besides, or null."""
 
     kind: Literal["mlp"] = "mlp"
     lean: LeanSpec | None = LeanSpec()
+    tables: TablesSpec | None = TablesSpec()
 
 
 class DeepSetsSpec(_Quantised):
@@ -131,7 +159,7 @@ class DeepSetsSpec(_Quantised):
         bottleneck: outputs of ``phi``.
         pools: how particles become one.
         rho: layers before the outputs.
-        lean: lean networks besides, pooled by the first of ``pools``; null for none.
+        lean, tables: such networks besides, pooled by the first of ``pools``; null for none.
     """
 
     kind: Literal["deepsets"] = "deepsets"
@@ -140,6 +168,7 @@ class DeepSetsSpec(_Quantised):
     pools: tuple[Literal["mean", "max", "sum"], ...] = ("mean", "max")
     rho: StackSpec = StackSpec(depth=(0, 1, 2))
     lean: LeanSpec | None = LeanSpec()
+    tables: TablesSpec | None = TablesSpec()
 
 
 class ImageSpec(_Quantised):

@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacsr.data.events import Events
-from nacsr.data.words import Feature, Scaling
 from nacsr.errors import GraphError
-from nacsr.fixed import Fixed
 from nacsr.frontends.base import Found, Problem
 from nacsr.frontends.neural.lean import descent, kernels, model, stage, steps
 from nacsr.frontends.neural.lean.lower import lower
@@ -21,19 +18,11 @@ from nacsr.frontends.neural.lean.prune import Curvature, drop
 from nacsr.frontends.neural.lean.stage import Schedule
 from nacsr.frontends.neural.lean.state import Stack, State, stack_of
 from nacsr.frontends.neural.plan import TrainingError
-from nacsr.frontends.neural.space import Dense, Network, Pool
+from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import score_type, scores
 from nacsr.spec import BUDGETS, DeepSetsSpec, LeanSpec, MlpSpec
+from tests.unit.descents import ALL, PERCEPTRON, regression, task, words
 from tests.unit.tiny_problem import tiny_problem
-
-PERCEPTRON = Network((3,), (Dense(4, activation="relu"), Dense(3, activation="relu"), Dense(2)))
-SETS = {
-    kind: Network(
-        (4, 3), (Dense(5, activation="relu"), Pool(kind), Dense(3, activation="relu"), Dense(2))
-    )
-    for kind in ("mean", "max", "sum")
-}
-ALL = [PERCEPTRON, *SETS.values()]
 
 
 def drawn(stack: Stack, rng: np.random.Generator) -> State:
@@ -50,21 +39,6 @@ def drawn(stack: Stack, rng: np.random.Generator) -> State:
     )
     model.limit(stack, state)
     return state
-
-
-def words(network: Network, rng: np.random.Generator, events: int = 40):
-    """Random words of that network's events, and their standardised values."""
-    shared = [Fixed(8, 4), Fixed(9, 3), Fixed(7, 2, False)]
-    offsets, shifts = [5, -17, 30], [1, -1, 0]
-    count = int(np.prod(network.input)) // 3
-    features = tuple(
-        Feature(f"p{p}_{i}", type_) for p in range(count) for i, type_ in enumerate(shared)
-    )
-    scaling = Scaling("folded", tuple(offsets * count), tuple(shifts * count))
-    raw = np.stack([rng.integers(f.type.min_raw, f.type.max_raw + 1, events) for f in features], 1)
-    lsb = np.array([f.type.lsb for f in features])
-    values = (raw - np.array(scaling.offsets)) * lsb * 2.0 ** -np.array(scaling.shifts)
-    return features, scaling, raw, values
 
 
 @settings(max_examples=30, deadline=None)
@@ -134,17 +108,6 @@ def _csd(value: int) -> list[int]:
         value >>= 1
         power += 1
     return found
-
-
-def task(network: Network, events: int = 400, seed: int = 3) -> descent.Task:
-    """Two classes by the sign of a sum."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(0, 1, (events, int(np.prod(network.input)))).astype(np.float32)
-    y = (x.reshape(events, *network.input)[..., 0].reshape(events, -1).sum(1) > 0).astype(
-        np.float32
-    )
-    widest = np.full(network.input[-1], 3, np.float32)
-    return descent.Task(x, y[:, None], np.ones(events, np.float32), 0, widest, 64, seed)
 
 
 SHORT = Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=20.0)
@@ -224,21 +187,7 @@ def test_designs_of_a_study_are_measured_and_the_smallest_last() -> None:
 
 @pytest.mark.parametrize("targets", [1, 2])
 def test_a_regression_keeps_its_units(targets: int) -> None:
-    problem = tiny_problem()
-
-    def real(events: Events) -> Events:
-        x = problem.values(events)
-        y = np.stack([90 + 5 * x[:, 0], -40 + 5 * x[:, 1]], 1)[:, :targets]
-        return Events(events.words, y if targets > 1 else y[:, 0])
-
-    regression = replace(
-        problem,
-        task="regression",
-        classes=("row", "column")[:targets],
-        train=real(problem.train),
-        validation=real(problem.validation),
-    )
-    first = found_of(regression, MlpSpec(lean=SMALL))[0]
+    first = found_of(regression(targets), MlpSpec(lean=SMALL))[0]
     assert first.candidate.reason == ""
     value = next(m.value for m in first.measurements if m.metric == "rmse")
     assert value < 3.0  # the spread is 5 about 90 and -40
@@ -259,7 +208,7 @@ def test_a_descent_that_diverges_keeps_what_it_had(monkeypatch: pytest.MonkeyPat
         yield from islice(true(*args), 1)
         raise TrainingError("training diverged: the loss is nan at step 7")
 
-    monkeypatch.setattr("nacsr.frontends.neural.lean.jobs.descend", broken)
+    monkeypatch.setattr("nacsr.frontends.neural.lean.designs.descend", broken)
     first, second = found_of(tiny_problem(), MlpSpec(lean=SMALL))
     assert first.graph is not None
     assert second.graph is None

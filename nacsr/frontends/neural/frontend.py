@@ -18,6 +18,7 @@ from nacsr.frontends.neural.local import search as local
 from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.space.genes import check, decode, genes
 from nacsr.frontends.neural.start import begun
+from nacsr.frontends.neural.tables import stage as tables
 from nacsr.measure import usual_objectives
 from nacsr.search.goals import Goals, Score
 from nacsr.search.halving import promoted
@@ -31,7 +32,9 @@ TOGETHER = 8
 
 T = TypeVar("T")
 
-RUNS = {**jobs.RUNS, **lean.RUNS, **local.RUNS}
+DESCENTS = (lean.KIND, tables.KIND)
+"""What makes one network smaller and smaller."""
+RUNS = {**jobs.RUNS, **lean.RUNS, **tables.RUNS, **local.RUNS}
 """What runs each kind of job."""
 
 
@@ -229,16 +232,20 @@ class NeuralFrontend:
             )
             made = [near.refined(within[i]) for i in spread(points, near.spec.designs)]
         finalists = [self._final_job(one) for one in self._chosen(self._budget.finalists)]
-        rest = [*self._lean(), *finalists, *made]
+        rest = [*self._descents(), *finalists, *made]
         if rest:
             yield "network training", rest
 
-    def _lean(self) -> list[Job]:
+    def _descents(self) -> list[Job]:
         """Descents of networks that owe nothing to the search."""
         spec = self._spec
         if isinstance(spec, ImageSpec):
             return []
-        return lean.made(self._problem, spec, self._budget, self._seed)
+        return [
+            job
+            for stage in (lean, tables)
+            for job in stage.made(self._problem, spec, self._budget, self._seed)
+        ]
 
     def _final_job(self, one: _Tried) -> Job:
         payload = {
@@ -266,8 +273,8 @@ class NeuralFrontend:
         rungs = sum(math.ceil(size / TOGETHER) for size in sizes)
         near = spec.local and local.Local(problem, spec.local, budget, 0)
         more = near.expected_jobs if near else 0
-        if not isinstance(spec, ImageSpec) and spec.lean:
-            more += len(spec.lean.stacks)
+        if not isinstance(spec, ImageSpec):
+            more += sum(len(given.stacks) for given in (spec.lean, spec.tables) if given)
         return budget.generations * rungs + budget.finalists + more
 
     @staticmethod

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.frontends.neural.descents import Batches, Task, falling
 from nacsr.frontends.neural.lean import kernels, model, steps
 from nacsr.frontends.neural.lean.prune import Curvature, drop
 from nacsr.frontends.neural.lean.stage import Schedule
-from nacsr.frontends.neural.lean.state import Reals, Stack, State
+from nacsr.frontends.neural.lean.state import Stack, State
 from nacsr.frontends.neural.plan import TrainingError
 from nacsr.frontends.neural.population.steps import loss_of
 
@@ -26,29 +26,6 @@ SECOND_MOMENT = 0.999
 
 ENDLESS = 12
 """Integer bits of values before anything is known of them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Task:
-    """What is to be learnt.
-
-    Attributes:
-        x: standardised words, (events, words).
-        y: (events, targets): a class index, or real targets.
-        weights: of events.
-        goal: a loss of ``population.steps``.
-        widest: integer bits that every word of an input fits into, (features,).
-        batch: events of a step.
-        seed: of weights and of the order of events.
-    """
-
-    x: Reals
-    y: Reals
-    weights: Reals
-    goal: int
-    widest: Reals
-    batch: int
-    seed: int
 
 
 def begun(stack: Stack, schedule: Schedule, task: Task) -> State:
@@ -77,7 +54,7 @@ def descend(stack: Stack, task: Task, schedule: Schedule) -> Iterator[State]:
         TrainingError: if the loss becomes infinite or NaN.
     """
     run = _Run(stack, task, schedule)
-    run.go(_falling(schedule.first, schedule.rate))
+    run.go(falling(schedule.first, schedule.rate))
     next_rung = math.inf
     while True:
         size = run.adder_bits()
@@ -87,13 +64,8 @@ def descend(stack: Stack, task: Task, schedule: Schedule) -> Iterator[State]:
         if size <= schedule.least:
             return
         run.shrink()
-        rates = _falling(schedule.between, schedule.rate)
+        rates = falling(schedule.between, schedule.rate)
         run.go(0.3 * schedule.rate + 0.7 * rates)
-
-
-def _falling(count: int, rate: float) -> NDArray[np.float64]:
-    """Rates that fall to zero by a cosine."""
-    return np.asarray(rate * 0.5 * (1 + np.cos(np.pi * np.arange(count) / count)))
 
 
 class _Run:
@@ -102,8 +74,7 @@ class _Run:
     def __init__(self, stack: Stack, task: Task, schedule: Schedule) -> None:
         self.stack, self.task, self.schedule = stack, task, schedule
         self.state = begun(stack, schedule, task)
-        self._order = np.random.default_rng([task.seed, 1])
-        self._queue = np.zeros(0, np.int64)
+        self._batches = Batches(task)
         self._forget()
         self._room = room(stack, task.batch, len(self.state.p))
 
@@ -124,7 +95,7 @@ class _Run:
             task.x,
             task.y,
             task.weights,
-            self._batches(len(rates)),
+            self._batches.take(len(rates)),
             rates,
             state.p,
             state.counts,
@@ -143,17 +114,6 @@ class _Run:
             msg = f"training diverged: the loss is {losses[bad[0]]} at step {self._begun + bad[0]}"
             raise TrainingError(msg)
         self._begun += len(rates)
-
-    def _batches(self, count: int) -> NDArray[np.int64]:
-        """Events without replacement until all were seen, then anew."""
-        size = self.task.batch
-        while len(self._queue) < count * size:
-            whole = len(self.task.x) // size * size
-            self._queue = np.concatenate(
-                [self._queue, self._order.permutation(len(self.task.x))[:whole]]
-            )
-        found, self._queue = self._queue[: count * size], self._queue[count * size :]
-        return found.reshape(count, size)
 
     def adder_bits(self) -> float:
         """Bits of all adders, were nothing shared; what says nothing is gone before."""
@@ -198,7 +158,7 @@ class _Run:
         """A copy, trained until it rests; what goes on is as it was."""
         kept = self.state.copy(), self._m, self._v, self._begun, self._noise, self._steps
         self._forget()
-        self.go(_falling(self.schedule.polish, self.schedule.rate))
+        self.go(falling(self.schedule.polish, self.schedule.rate))
         found = self.state
         self.state, self._m, self._v, self._begun, self._noise, self._steps = kept
         return found

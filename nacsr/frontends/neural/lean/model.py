@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.neural.lean import kernels
-from nacsr.frontends.neural.lean.state import POOLS, Reals, Stack, State
+from nacsr.frontends.neural.lean.state import KINDS, Reals, Stack, State
+from nacsr.frontends.neural.pools import pooled
 
 Array = NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def _scores(stack: Stack, state: State, x: Reals | Array, seen: Seen) -> Array:
     for layer in stack.layers:
         read = stack.read(layer)
         if stack.pools[layer]:
-            a = pooled(a, int(stack.pools[layer]))
+            a = pooled(a, KINDS[int(stack.pools[layer])])
         if stack.cuts[layer]:
             half = 0.0 if layer else 0.5
             a = _cut(a, state.reads[read], state.read_tops[read], half)
@@ -108,19 +108,6 @@ def _note(a: Array, fractions: Reals, tops: Reals, largest: Array, excess: Array
     last = np.ldexp(0.5, tops.astype(int)) - np.ldexp(1.0, -fractions.astype(int))
     beyond = np.maximum(size - last, 0)
     excess += np.square(beyond).sum(0).mean(0)
-
-
-def pooled(a: Array, kind: int) -> Array:
-    """Particles into one; a mean divides by a power of two, at least their number."""
-    if kind == POOLS["max"]:
-        return np.asarray(a.max(1, keepdims=True), np.float64)
-    shift = mean_shift(a.shape[1]) if kind == POOLS["mean"] else 0
-    return np.asarray(np.ldexp(a.sum(1, keepdims=True), -shift), np.float64)
-
-
-def mean_shift(particles: int) -> int:
-    """The power of two that stands for a number of particles: the weights make up for the rest."""
-    return math.ceil(math.log2(particles))
 
 
 def _cut(a: Array, fractions: Reals, tops: Reals, half: float) -> Array:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from nacsr.frontends.base import Job, Outcome, Problem
-from nacsr.frontends.neural import lessons
-from nacsr.frontends.neural.jobs import FAMILY
-from nacsr.frontends.neural.space import Dense, Network, Pool
-from nacsr.spec import Budget, DeepSetsSpec, LeanSpec, MlpSpec
+from nacsr.frontends.neural import lessons, stacks
+from nacsr.spec import Budget, DeepSetsSpec, MlpSpec
 
 KIND = "lean"
 
@@ -54,34 +51,14 @@ def made(problem: Problem, spec: MlpSpec | DeepSetsSpec, budget: Budget, seed: i
         polish=max(steps // 3, 2),
         share=lean.share,
     )
-    found = []
-    for widths in lean.stacks:
-        network = _network(problem, spec, lean, widths)
-        payload = {"network": network.to_dict(), "schedule": asdict(schedule), "seed": seed}
-        found.append(Job(FAMILY, KIND, payload, f"lean {sizes(network)}"))
-    return found
-
-
-def _network(
-    problem: Problem, spec: MlpSpec | DeepSetsSpec, lean: LeanSpec, widths: Sequence[int]
-) -> Network:
-    layers: list[Dense | Pool] = [Dense(w, activation="relu") for w in widths]
-    shape: tuple[int, ...] = (math.prod(problem.shape),)
-    if isinstance(spec, DeepSetsSpec):
-        layers.insert(min(lean.phi, len(widths)), Pool(spec.pools[0]))
-        shape = problem.shape
-    return Network(shape, (*layers, Dense(len(problem.outputs))))
-
-
-def sizes(network: Network) -> str:
-    """Its neurons, layer by layer."""
-    return "-".join(str(layer.width) for layer in network.layers if isinstance(layer, Dense))
+    return stacks.jobs(problem, spec, KIND, lean, asdict(schedule), seed)
 
 
 def _run(job: Job, problem: Problem) -> Outcome:
-    from nacsr.frontends.neural.lean.jobs import run
+    from nacsr.frontends.neural import descents
+    from nacsr.frontends.neural.lean.designs import designs
 
-    return run(job, problem)
+    return descents.run(job, problem, designs)
 
 
 RUNS: Mapping[str, Callable[[Job, Problem], Outcome]] = {KIND: _run}

@@ -19,6 +19,7 @@ Reals = NDArray[np.float32]
 
 POOLS: Mapping[str, int] = {"mean": 1, "max": 2, "sum": 3}
 """Numbers of ``population.kernels``."""
+KINDS = {number: kind for kind, number in POOLS.items()}
 SUMS = (POOLS["mean"], POOLS["sum"])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from nacsr.frontends.symbolic.engines.embedded.hardware import is_power_of_two
 from nacsr.frontends.symbolic.fitting.shapes import TABLE
 from nacsr.frontends.symbolic.language.expr import Call, Expr, Num, Var, substitute
-from nacsr.frontends.symbolic.lowering.uncentred import parts
+from nacsr.frontends.symbolic.lowering.linear import parts
 
 T = TypeVar("T")
 

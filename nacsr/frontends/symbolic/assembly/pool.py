@@ -16,7 +16,7 @@ from nacsr.frontends.symbolic.engines.embedded.trees import Grammar, Tree
 from nacsr.frontends.symbolic.fitting.shapes import TABLE, shape
 from nacsr.frontends.symbolic.language.expr import Call, Expr, evaluate
 from nacsr.frontends.symbolic.lowering.chip import Chip
-from nacsr.frontends.symbolic.lowering.uncentred import is_linear
+from nacsr.frontends.symbolic.lowering.linear import is_linear
 from nacsr.luts import LutFunc
 
 Real = NDArray[np.float64]

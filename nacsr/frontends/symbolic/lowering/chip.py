@@ -21,13 +21,13 @@ from nacsr.frontends.symbolic.language.expr import (
     fold,
     lut,
 )
+from nacsr.frontends.symbolic.lowering.linear import is_linear
 from nacsr.frontends.symbolic.lowering.lower import (
     GUARD_BITS,
     MOST_INTEGER,
     SUMS,
     factor_bits,
 )
-from nacsr.frontends.symbolic.lowering.uncentred import is_linear
 from nacsr.luts import LutFunc
 
 

@@ -34,9 +34,10 @@ from nacsr.frontends.symbolic.language.expr import (
     lut,
     variables,
 )
-from nacsr.frontends.symbolic.lowering.uncentred import is_linear, looked_up, moved, parts, summed
+from nacsr.frontends.symbolic.lowering.linear import is_linear, parts, summed
 from nacsr.ir import Builder, Graph, verify
 from nacsr.luts import LutFunc
+from nacsr.luts.uncentred import looked_up, moved
 
 SUMS = frozenset({"add", "sub", "neg"})
 BIT = Fixed(1, 1, signed=False)

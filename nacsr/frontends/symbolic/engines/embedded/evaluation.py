@@ -27,8 +27,8 @@ from nacsr.frontends.symbolic.fitting.saturation import SATURATED, saturate
 from nacsr.frontends.symbolic.fitting.shapes import TABLE, shape
 from nacsr.frontends.symbolic.language.expr import OPERATORS
 from nacsr.frontends.symbolic.lowering.chip import Chip
+from nacsr.frontends.symbolic.lowering.linear import is_linear
 from nacsr.frontends.symbolic.lowering.lower import SUMS
-from nacsr.frontends.symbolic.lowering.uncentred import is_linear
 
 Function = Callable[[Column], Column]
 T = TypeVar("T")

@@ -7,56 +7,17 @@ where they cost nothing, as long as they are whole steps of its address.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
 
 from nacsr.fixed import Fixed, span
-from nacsr.frontends.symbolic.language.expr import Call, Expr, Num, Var
 from nacsr.ir import Builder
 from nacsr.ir.ops import cast_fits
-from nacsr.luts import LutFunc
+from nacsr.luts.lut import LutFunc
 
 MORE_BITS = 1
 """Of address that a table may gain so that nothing has to be subtracted from it."""
-
-Part = tuple[int, Expr]
-"""A sign, and an input, an input times a power of two, or a constant."""
-
-
-def parts(expr: Expr, sign: int = 1) -> Iterator[Part | None]:
-    """The parts of a sum; None for one that is something else."""
-    match expr:
-        case Num() | Var():
-            yield sign, expr
-        case Call("mul", (Num(value), Var())) | Call("mul", (Var(), Num(value))):
-            yield (sign, expr) if value and abs(math.frexp(value)[0]) == 0.5 else None
-        case Call("neg", (inner,)):
-            yield from parts(inner, -sign)
-        case Call("add" | "sub" as op, (left, right)):
-            yield from parts(left, sign)
-            yield from parts(right, sign if op == "add" else -sign)
-        case _:
-            yield None
-
-
-def is_linear(expr: Expr) -> bool:
-    """Whether an expression is a sum of inputs times powers of two, and constants."""
-    return None not in parts(expr)
-
-
-def summed(found: Iterable[Part]) -> Expr | None:
-    """The sum of some parts; sums are exact, so their order does not matter."""
-    ordered = sorted(found, key=lambda part: -part[0])  # a positive one first, if there is one
-    if not ordered:
-        return None
-    sign, whole = ordered[0]
-    whole = whole if sign > 0 else Call("neg", (whole,))
-    for sign, term in ordered[1:]:
-        whole = Call("add" if sign > 0 else "sub", (whole, term))
-    return whole
 
 
 def looked_up(builder: Builder, table: LutFunc, index: int) -> int:
@@ -67,10 +28,13 @@ def looked_up(builder: Builder, table: LutFunc, index: int) -> int:
     return table.lower(builder, index)
 
 
-def moved(builder: Builder, table: LutFunc, index: int, offset: Fraction) -> int | None:
+def moved(
+    builder: Builder, table: LutFunc, index: int, offset: Fraction, more: int = MORE_BITS
+) -> int | None:
     """The index of ``table(value + offset)`` for a value without the offset.
 
-    None if the offset is no whole number of the table's steps, or the value too coarse for it.
+    None if the offset is no whole number of the table's steps, or the value too coarse for it, or
+    there is one entry only that can be read. The table may have ``more`` address bits for it.
     """
     domain = table.domain
     steps, drop = offset / Fraction(domain.lsb), builder.type(index).frac - domain.frac
@@ -81,7 +45,7 @@ def moved(builder: Builder, table: LutFunc, index: int, offset: Fraction) -> int
     if first >= last:
         return None
     wide = span(0 if low >= 0 else first, last, domain.frac)
-    if wide.width <= domain.width + MORE_BITS:
+    if wide.width <= domain.width + more:
         words = np.arange(wide.min_raw, wide.max_raw + 1)
         old = np.clip(words + by, domain.lowest, domain.max_raw) - domain.min_raw
         entries = tuple(table.values[i] for i in old.tolist())

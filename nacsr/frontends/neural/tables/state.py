@@ -1,0 +1,121 @@
+"""A table network as arrays: its tables, and the words that they are read by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.errors import SpecError
+from nacsr.frontends.neural.space import Dense, Network, Pool
+
+Reals = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+BASE = 3
+"""Fraction bits of the finest word that is read."""
+BITS = 6
+"""Bits of the widest: an address of one LUT."""
+ENTRIES = 1 << BITS
+MIDDLE = ENTRIES // 2
+SPACING = 4
+"""Entries from one knot to the next."""
+KNOTS = ENTRIES // SPACING + 1
+
+POOLS: Mapping[str, int] = {"mean": 1, "max": 2, "sum": 3}
+
+
+@dataclass(slots=True, eq=False)
+class Layer:
+    """Sums ``y_j = bias_j + sum_i table_ij(x_i)``.
+
+    Attributes:
+        knots: values where the tables bend, (inputs, KNOTS, outputs).
+        bias: (outputs,).
+        live: tables that are left, (inputs, outputs).
+        steps: fraction bits of the entries and the bias, (outputs,).
+        reads: fraction bits of the words that are read, (inputs,).
+        tops: their integer bits: they saturate at two to the power of them, and at minus that.
+        copies: how often the layer stands beside itself: particles, or 1.
+        pool: what pools the particles before it, or nothing.
+    """
+
+    knots: Reals
+    bias: Reals
+    live: Flags
+    steps: Reals
+    reads: Reals
+    tops: Reals
+    copies: int
+    pool: str
+
+    @property
+    def used(self) -> Flags:
+        """Inputs that some table reads."""
+        return np.asarray(self.live.any(1))
+
+    @property
+    def bits(self) -> NDArray[np.int64]:
+        """Bits of every address."""
+        return (self.reads + self.tops + 1).astype(np.int64)
+
+    def visited(self, i: int) -> NDArray[np.int64]:
+        """The entries that words of an input can address, in order."""
+        half, step = 2 ** (int(self.tops[i]) + BASE), 2 ** (BASE - int(self.reads[i]))
+        return np.arange(MIDDLE - half, MIDDLE + half, step)
+
+    def copy(self) -> Layer:
+        """Another with the same numbers."""
+        arrays = ("knots", "bias", "live", "steps", "reads", "tops")
+        return replace(self, **{name: getattr(self, name).copy() for name in arrays})
+
+
+State = list[Layer]
+
+
+def begun(network: Network, steps: int, rng: np.random.Generator) -> State:
+    """Random tables, each about a line; of a network only the sizes and the pools count.
+
+    Args:
+        network: dense layers, and pools.
+        steps: fraction bits of entries.
+        rng: draws them.
+
+    Raises:
+        SpecError: for another layer.
+    """
+    state: State = []
+    shape, pool = network.input, ""
+    for layer, after in zip(network.layers, network.shapes, strict=True):
+        if isinstance(layer, Pool):
+            pool = layer.kind
+        elif isinstance(layer, Dense):
+            state.append(_layer(shape, layer.width, pool, steps, rng))
+            pool = ""
+        else:
+            msg = f"table networks have dense layers and pools only, not {type(layer).__name__}"
+            raise SpecError(msg)
+        shape = after
+    return state
+
+
+def _layer(
+    shape: tuple[int, ...], outputs: int, pool: str, steps: int, rng: np.random.Generator
+) -> Layer:
+    inputs = shape[-1]
+    x = ((np.arange(KNOTS) * SPACING - MIDDLE) / 2**BASE)[None, :, None]
+    line = rng.normal(0, 1, (inputs, 1, outputs)) * np.clip(x, -2, 2)
+    bend = rng.normal(0, 0.3, (inputs, 1, outputs)) * (np.abs(np.clip(x, -2, 2)) - 0.8)
+    return Layer(
+        knots=((line + bend) / math.sqrt(inputs)).astype(np.float32),
+        bias=np.zeros(outputs, np.float32),
+        live=np.ones((inputs, outputs), np.bool_),
+        steps=np.full(outputs, steps, np.float32),
+        reads=np.full(inputs, BASE, np.float32),
+        tops=np.full(inputs, BITS - BASE - 1, np.float32),
+        copies=math.prod(shape[:-1]),
+        pool=pool,
+    )
