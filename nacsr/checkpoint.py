@@ -45,10 +45,7 @@ def load_module(source: str) -> nn.Sequential:
         msg = f"{source} is a formula, which has no module; nacsr.compile({source!r}) gives it"
         raise ArchiveError(msg)
     if (kind := entry.candidate.genotype.get("training")) in DESCENTS:
-        msg = (
-            f"{source} is a network of training {kind!r}, which has no module; "
-            f"nacsr.compile({source!r}) gives it"
-        )
+        msg = f"{source} is a network without a module ({kind}); nacsr.compile({source!r}) gives it"
         raise ArchiveError(msg)
     graph = entry.graph
     if origin is None or "plan" not in origin.result:

@@ -21,6 +21,7 @@ from nacsr.spec import (
     LocalSpec,
     MlpSpec,
     StudySpec,
+    TablesSpec,
 )
 from nacsr.tools import gxx
 
@@ -33,6 +34,7 @@ TINY = FamiliesSpec(
         activation_bits=(6,),
         local=LocalSpec(picks=1, trials=2, mixed_tolerance=None, rounds=2, designs=1),
         lean=LeanSpec(stacks=((4,),), share=0.3),
+        tables=TablesSpec(stacks=((4,),), share=0.3),
     ),
 )
 

@@ -10,6 +10,7 @@ import nacsr
 from nacsr.archive import Archive
 from nacsr.errors import ArchiveError
 from nacsr.frontends.neural import qat
+from nacsr.frontends.neural.frontend import DESCENTS
 from nacsr.frontends.stem import scores
 from nacsr.study import Study
 from tests.study.conftest import tiny_dataset, tiny_spec
@@ -21,7 +22,7 @@ def test_a_module_is_its_design_bit_for_bit(tiny_run: Path) -> None:
     problem = Study(tiny_spec(), tiny_run, dataset=tiny_dataset()).prepared.problem
     events = problem.validation
     networks = [e for e in designs if e.candidate.family == "network"]
-    found = [e for e in networks if e.candidate.genotype["training"] != "lean"]
+    found = [e for e in networks if e.candidate.genotype["training"] not in DESCENTS]
     assert found != networks
     trainings = {str(e.candidate.genotype["training"]) for e in found}
     assert "brevitas" in trainings
@@ -34,11 +35,12 @@ def test_a_module_is_its_design_bit_for_bit(tiny_run: Path) -> None:
         assert (ours == qat.outputs(module, problem.values(events))).all()
 
 
-def first(run: Path, family: str, *, design: bool, lean: bool = False) -> str:
+def first(run: Path, family: str, *, design: bool, training: str = "") -> str:
     with Archive(run) as archive:
         for entry in archive.entries():
             made = (entry.candidate.family, entry.graph_text is not None) == (family, design)
-            if made and (entry.candidate.genotype.get("training") == "lean") == lean:
+            found = entry.candidate.genotype.get("training")
+            if made and (found == training or (not training and found not in DESCENTS)):
                 return entry.id
     raise AssertionError
 
@@ -49,9 +51,10 @@ def test_what_has_no_module_says_so(tiny_run: Path) -> None:
     formula = first(tiny_run, family="expression", design=True)
     with pytest.raises(ArchiveError, match="is a formula, which has no module"):
         nacsr.load_module(f"{tiny_run}:{formula}")
-    lean = first(tiny_run, family="network", design=True, lean=True)
-    with pytest.raises(ArchiveError, match="is a lean network, which has no module"):
-        nacsr.load_module(f"{tiny_run}:{lean}")
+    for training in DESCENTS:
+        small = first(tiny_run, family="network", design=True, training=training)
+        with pytest.raises(ArchiveError, match=rf"is a network without a module \({training}\)"):
+            nacsr.load_module(f"{tiny_run}:{small}")
     searched = first(tiny_run, family="network", design=False)
     with pytest.raises(ArchiveError, match="is a candidate of the search, not a design"):
         nacsr.load_module(f"{tiny_run}:{searched}")

@@ -408,7 +408,7 @@ def test_finished_runs_of_pysr(tmp_path: Path, engine: str) -> None:
 @pytest.mark.slow
 def test_distillation_from_a_network_interrupted_or_not(tmp_path: Path) -> None:
     network = {"depth": [1], "widths": [8], "weight_bits": [6], "activation_bits": [8]}
-    network |= {"local": None, "lean": None}
+    network |= {"local": None, "lean": None, "tables": None}
     families = {"network": network, "expression": None}
     first = Study(spec_of({}, families=families), tmp_path / "first", dataset=multiclass())
     teacher = f"{tmp_path / 'first'}:{finished(first)[0].id}"

@@ -314,7 +314,9 @@ def test_a_network_that_fails_later_keeps_what_it_reached(problem, monkeypatch):
             found.append(Found(candidate, measured))
         return Outcome({"plans": [{} for _ in found]}, found=tuple(found))
 
-    spec = MlpSpec(widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), local=None, lean=None)
+    spec = MlpSpec(
+        widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), local=None, lean=None, tables=None
+    )
     front = NeuralFrontend(replace(problem, array=()), spec, BUDGET, 1)
     monkeypatch.setattr(front._nsga2, "tell", told.append)
     jobs = []

@@ -34,6 +34,7 @@ SPEC = MlpSpec(
     activation_bits=(5,),
     local=LocalSpec(picks=2, trials=5, bits=(4,), rounds=4, share=0.3, designs=3),
     lean=None,
+    tables=None,
 )
 BUDGET = replace(
     BUDGETS["quick"], population=4, generations=1, search_steps=60, finalists=1, final_steps=30

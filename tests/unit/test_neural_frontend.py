@@ -25,7 +25,13 @@ from nacsr.spec import BUDGETS, MlpSpec
 from tests.unit.tiny_problem import tiny_problem
 
 SPEC = MlpSpec(
-    depth=(1, 2), widths=(4, 8), weight_bits=(4, 6), activation_bits=(6,), local=None, lean=None
+    depth=(1, 2),
+    widths=(4, 8),
+    weight_bits=(4, 6),
+    activation_bits=(6,),
+    local=None,
+    lean=None,
+    tables=None,
 )
 BUDGET = replace(
     BUDGETS["quick"], population=6, generations=3, search_steps=20, finalists=3, final_steps=30
@@ -417,6 +423,7 @@ def test_a_space_of_one_network_ends(problem):
         activation_bits=(6,),
         local=None,
         lean=None,
+        tables=None,
     )
     batches = search(problem, spec=spec, run=lambda job, _: outcome_of(job, (0.5, 1.0, 1.0)))
     kinds = [[job.kind for job in jobs] for jobs, _ in batches]

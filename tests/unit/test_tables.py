@@ -166,7 +166,7 @@ def test_batches_show_every_event_before_one_again() -> None:
 
 
 def test_images_are_refused() -> None:
-    network = Network((4, 4, 1), (Conv(2, 3), Flatten(), Dense(2)))
+    network = Network((1, 4, 4), (Conv(2, 3), Flatten(), Dense(2)))
     with pytest.raises(SpecError, match="dense layers and pools only, not Conv"):
         begun(network, 4, np.random.default_rng(0))
 
