@@ -1,7 +1,7 @@
 """The anchor: HGQ2 and da4ml trained on the same rows as ours, in a virtual environment of its own.
 
     python -m venv hgq && hgq/bin/pip install HGQ2==0.2.0 da4ml==0.6.0 keras jax
-    python benchmarks/lean_networks.py --rows rows.npz --budget 0
+    python benchmarks/small_networks.py --rows rows.npz --budget 0
     hgq/bin/python benchmarks/anchor_hgq.py rows.npz anchor.jsonl [--epochs 2400]
 
 A perceptron of 64-32-32 neurons whose every weight and value has a bit width of its own, learned
@@ -179,7 +179,7 @@ def lines(asked: argparse.Namespace) -> Iterator[dict[str, object]]:
 def main() -> None:
     """Train the anchor and write its points."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rows", type=Path, help="what lean_networks.py wrote")
+    parser.add_argument("rows", type=Path, help="what small_networks.py wrote")
     parser.add_argument("out", type=Path, help="lines of JSON")
     parser.add_argument("--epochs", type=int, default=2400)
     parser.add_argument("--designs", type=int, default=24, help="networks traced, at most")

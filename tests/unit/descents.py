@@ -10,6 +10,7 @@ from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
 from nacsr.frontends.neural.descents import Task
 from nacsr.frontends.neural.space import Dense, Network, Pool
+from nacsr.frontends.neural.tables.state import State, begun
 from tests.unit.tiny_problem import tiny_problem
 
 PERCEPTRON = Network((3,), (Dense(4, activation="relu"), Dense(3, activation="relu"), Dense(2)))
@@ -64,3 +65,16 @@ def regression(targets: int) -> Problem:
         train=real(problem.train),
         validation=real(problem.validation),
     )
+
+
+def drawn_tables(network: Network, rng: np.random.Generator) -> State:
+    """A random state that pruning could have come to."""
+    state = begun(network, 4, rng)
+    for layer in state:
+        layer.bias[:] = rng.normal(0, 0.5, layer.bias.shape)
+        layer.live &= rng.random(layer.live.shape) < 0.6
+        layer.steps[:] = rng.integers(-1, 5, layer.steps.shape)
+        layer.reads[:] = rng.integers(-1, 4, layer.reads.shape)
+        layer.tops[:] = rng.integers(-1, 3, layer.tops.shape)
+        layer.tops[:] = np.maximum(layer.tops, -layer.reads)
+    return state

@@ -19,30 +19,17 @@ from nacsr.frontends.neural.tables.stage import Schedule
 from nacsr.frontends.neural.tables.state import ENTRIES, KNOTS, MIDDLE, State, begun
 from nacsr.frontends.stem import score_type, scores
 from nacsr.spec import BUDGETS, DeepSetsSpec, MlpSpec, TablesSpec
-from tests.unit.descents import ALL, PERCEPTRON, regression, task, words
+from tests.unit.descents import ALL, PERCEPTRON, drawn_tables, regression, task, words
 from tests.unit.tiny_problem import tiny_problem
 
 SEEDS = st.integers(0, 2**32 - 1)
-
-
-def drawn(network: Network, rng: np.random.Generator) -> State:
-    """A random state that pruning could have come to."""
-    state = begun(network, 4, rng)
-    for layer in state:
-        layer.bias[:] = rng.normal(0, 0.5, layer.bias.shape)
-        layer.live &= rng.random(layer.live.shape) < 0.6
-        layer.steps[:] = rng.integers(-1, 5, layer.steps.shape)
-        layer.reads[:] = rng.integers(-1, 4, layer.reads.shape)
-        layer.tops[:] = rng.integers(-1, 3, layer.tops.shape)
-        layer.tops[:] = np.maximum(layer.tops, -layer.reads)
-    return state
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(ALL), SEEDS)
 def test_a_lowered_network_computes_what_the_model_says(network: Network, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    state = drawn(network, rng)
+    state = drawn_tables(network, rng)
     model.settle(state)
     features, scaling, raw, values = words(network, rng)
     expected = model.scores(state, values)
@@ -64,7 +51,7 @@ SIMPLE = {"input", "const", "cast", "shift", "add", "sub", "neg", "lut", "max"}
 @given(st.sampled_from(ALL), SEEDS)
 def test_settling_changes_no_score(network: Network, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    state = drawn(network, rng)
+    state = drawn_tables(network, rng)
     _, _, _, values = words(network, rng)
     before, size = model.scores(state, values), model.total(state)
     model.settle(state)
@@ -81,7 +68,7 @@ def test_settling_changes_no_score(network: Network, seed: int) -> None:
 @given(st.sampled_from(ALL), SEEDS)
 def test_training_sees_the_values_that_the_model_computes(network: Network, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    state = drawn(network, rng)
+    state = drawn_tables(network, rng)
     _, _, _, values = words(network, rng)
     given_task = replace(task(network), batch=len(values))
     found = descent._Training(state, given_task, 0.0)._forward(values.astype(np.float32))

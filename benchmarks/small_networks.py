@@ -1,8 +1,8 @@
-"""Lean networks of jets against HGQ2 and da4ml: accuracy and LUTs at equal CPU time.
+"""Table networks and lean ones of jets against HGQ2 and da4ml: accuracy and LUTs at equal CPU time.
 
-    python benchmarks/lean_networks.py [--seeds 1 2 3] [--budget 1320] [--anchor anchor.jsonl]
+    python benchmarks/small_networks.py [--seeds 1 2 3] [--budget 1320] [--anchor anchor.jsonl]
 
-Perceptrons of several shapes are trained and made smaller on 70 % of the 155,484 generated jets
+Networks of several shapes are trained and made smaller on 70 % of the 155,484 generated jets
 (not the public set), standardised beforehand. Every design on the way becomes logic by da4ml,
 whose integers must equal the network's scores on every validation and test event; da4ml's cost
 is the LUTs. Of a seed the designs are shown that no other beats on validation events in accuracy
@@ -24,33 +24,54 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import lean_da4ml
 import numpy as np
+import tables_da4ml
 from baselines import ANCHORS, HGQ
-from lean_da4ml import KINDS, WORD, hardware, logic, predicted
+from da4ml_logic import KINDS, WORD, Array, Logic
 from numpy.typing import NDArray
 from symbolic_data import JETS
 
 from nacsr.data.dataset import load
-from nacsr.frontends.neural.lean import model
-from nacsr.frontends.neural.lean.descent import Task, descend
-from nacsr.frontends.neural.lean.stage import Schedule
-from nacsr.frontends.neural.lean.state import Stack, State, stack_of
+from nacsr.frontends.neural.descents import Task
+from nacsr.frontends.neural.lean import model as lean_model
+from nacsr.frontends.neural.lean.descent import descend as lean_descend
+from nacsr.frontends.neural.lean.stage import Schedule as LeanSchedule
+from nacsr.frontends.neural.lean.state import stack_of
 from nacsr.frontends.neural.population.steps import CROSS_ENTROPY
 from nacsr.frontends.neural.space import Dense, Network
+from nacsr.frontends.neural.stacks import sizes
+from nacsr.frontends.neural.tables import model as table_model
+from nacsr.frontends.neural.tables.descent import descend as table_descend
+from nacsr.frontends.neural.tables.stage import Schedule as TablesSchedule
 from nacsr.prepare import prepare
 from nacsr.spec import StudySpec
 
 BUDGET = 1320.0
 """CPU seconds of a seed: those of the anchor."""
-SHAPES = ((32, 16), (24, 24), (64, 32, 32), (16, 16, 16))
-SCHEDULE = Schedule(share=0.03, between=400, rate=1e-2)
+SCHEDULES = {
+    "lean": LeanSchedule(share=0.03, between=400, rate=1e-2),
+    "tables": TablesSchedule(),
+}
+SHAPES = (
+    ("tables", (12,)),
+    ("lean", (64, 32, 32)),
+    ("tables", (24,)),
+    ("tables", (16, 16)),
+    ("lean", (32, 16)),
+    ("tables", (8,)),
+    ("tables", (12,)),
+    ("lean", (24, 24)),
+)
+"""What is made smaller, in this order, and then anew from other weights."""
 AGAIN = 100
-"""How often it begins anew, if there is time."""
+"""Descents that one seed has numbers for."""
 BATCH = 1024
 ERROR = 0.0023
 """Statistical error of an accuracy, within which a point of the anchor counts as reached."""
@@ -108,54 +129,89 @@ def events(seed: int) -> dict[str, NDArray[np.float32]]:
     return x | {f"y_{n}": e.y.astype(np.float32) for n, e in parts.items()}
 
 
-def descents(rows: Rows, seed: int) -> Iterator[tuple[str, Stack, State]]:
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A network on the way down: exact scores of words, and logic by kind."""
+
+    name: str
+    scores: Callable[[Array], Array]
+    logic: Callable[[str], Logic]
+
+
+def descents(rows: Rows, seed: int) -> Iterator[Design]:
     """Designs of every shape, from the largest to the smallest; then anew from other weights."""
     x, y = rows["x_train"], rows["y_train"]
     inputs, classes = x.shape[1], int(y.max()) + 1
     ones, widest = np.ones(len(x), np.float32), np.full(inputs, WORD[1], np.float32)
-    for again, shape in itertools.product(range(AGAIN), SHAPES):
+    for again, (kind, shape) in enumerate(itertools.cycle(SHAPES)):
         layers = (*(Dense(width, activation="relu") for width in shape), Dense(classes))
-        stack = stack_of(Network((inputs,), layers))
+        network = Network((inputs,), layers)
         task = Task(x, y[:, None], ones, CROSS_ENTROPY, widest, BATCH, AGAIN * seed + again)
-        for state in descend(stack, task, SCHEDULE):
-            yield "-".join(map(str, shape)), stack, state
+        yield from (lean_designs if kind == "lean" else table_designs)(network, task)
+
+
+def lean_designs(network: Network, task: Task) -> Iterator[Design]:
+    """Of one descent."""
+    stack, name = stack_of(network), f"lean {sizes(network)}"
+    for state in lean_descend(stack, task, SCHEDULES["lean"]):
+        yield Design(
+            name,
+            lambda x, state=state: lean_model.scores(stack, state, x)[0],
+            partial(lean_da4ml.logic, stack, state),
+        )
+
+
+def table_designs(network: Network, task: Task) -> Iterator[Design]:
+    """Of one descent."""
+    name = f"tables {sizes(network)}"
+    for state in table_descend(network, task, SCHEDULES["tables"]):
+        yield Design(name, partial(table_model.scores, state), partial(tables_da4ml.logic, state))
 
 
 def searched(rows: Rows, seed: int, budget: float) -> dict[str, list[Point]]:
     """Designs that are found within some CPU seconds, by kind of logic."""
     found: dict[str, list[Point]] = {kind: [] for kind in KINDS}
     began = time.process_time()
-    for shape, stack, state in descents(rows, seed):
-        for kind, point in measured(rows, shape, stack, state).items():
+    for design in descents(rows, seed):
+        for kind, point in measured(rows, design).items():
             found[kind].append(point)
-        last = found["own inputs"][-1]
-        print(f"  {shape:10s} {last.luts:7,.0f} LUT {last.accuracy:.4f}", flush=True)
-        if time.process_time() - began > budget:
-            print(f"seed {seed}: the budget ends in {shape}")
+        last, spent = found["own inputs"][-1], time.process_time() - began
+        print(
+            f"  {spent:5.0f} s  {design.name:18s} {last.luts:7,.0f} LUT {last.accuracy:.4f}",
+            flush=True,
+        )
+        if spent > budget:
+            print(f"seed {seed}: the budget ends in {design.name}")
             break
     return found
 
 
-def measured(rows: Rows, shape: str, stack: Stack, state: State) -> dict[str, Point]:
+def measured(rows: Rows, design: Design) -> dict[str, Point]:
     """A design as each kind of logic.
 
     Raises:
         RuntimeError: if logic that is to be the network differs from it on an event.
     """
-    scores = {part: model.scores(stack, state, rows[f"x_{part}"])[0] for part in ("val", "test")}
+    scores = {part: design.scores(rows[f"x_{part}"]) for part in ("val", "test")}
     points = {}
-    for name, kind in KINDS.items():
-        made, accuracy = logic(stack, state, kind), {}
+    for kind in KINDS:
+        made, accuracy = design.logic(kind), {}
         for part, wanted in scores.items():
-            found = predicted(made, stack, state, rows[f"x_{part}"].astype(np.float64), kind)
+            found = made.predicted(rows[f"x_{part}"].astype(np.float64))
             wrong = int((found != wanted).any(1).sum())
-            if wrong and kind.saturates:
-                msg = f"{shape}, {name}: da4ml differs from the network on {wrong} {part} events"
+            if wrong:
+                where = f"{wrong} {part} events"
+                msg = f"{design.name}, {kind}: da4ml differs from the network on {where}"
                 raise RuntimeError(msg)
             accuracy[part] = float((found.argmax(1) == rows[f"y_{part}"]).mean())
-        needs = hardware(made)
-        points[name] = Point(
-            needs.luts, accuracy["test"], accuracy["val"], needs.cycles, needs.registers, shape
+        needs = made.hardware
+        points[kind] = Point(
+            needs.luts,
+            accuracy["test"],
+            accuracy["val"],
+            needs.cycles,
+            needs.registers,
+            design.name,
         )
     return points
 

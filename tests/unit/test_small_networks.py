@@ -1,4 +1,4 @@
-"""The benchmark of lean networks: da4ml computes the same function, and fronts are compared."""
+"""The benchmark of small networks: da4ml computes the same function, and fronts are compared."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from nacsr.frontends.neural.lean import model
 from nacsr.frontends.neural.lean.state import Stack, State, stack_of
 from nacsr.frontends.neural.space import Dense, Network
+from nacsr.frontends.neural.tables import model as tables_model
+from tests.unit.descents import drawn_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = 16
@@ -22,16 +24,20 @@ INPUTS = 16
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[SimpleNamespace]:
-    """lean_da4ml and lean_networks of benchmarks/."""
+    """Modules of benchmarks/."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
+        import da4ml_logic
         import lean_da4ml
-        import lean_networks
+        import small_networks
+        import tables_da4ml
 
-        yield SimpleNamespace(da4ml=lean_da4ml, networks=lean_networks)
+        yield SimpleNamespace(
+            kinds=da4ml_logic.KINDS, lean=lean_da4ml, tables=tables_da4ml, networks=small_networks
+        )
 
 
-def drawn(seed: int) -> tuple[Stack, State]:
+def drawn_lean(seed: int) -> tuple[Stack, State]:
     """A small network with all that pruning leaves behind: few digits, few bits or none."""
     rng = np.random.default_rng(seed)
     widths = rng.integers(1, 7, rng.integers(1, 3))
@@ -57,28 +63,27 @@ def drawn(seed: int) -> tuple[Stack, State]:
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=15, deadline=None)
 def test_logic_is_the_network(bench: SimpleNamespace, seed: int) -> None:
-    stack, state = drawn(seed)
+    stack, state = drawn_lean(seed)
     rng = np.random.default_rng(seed)
     x = np.clip(np.rint(rng.normal(0, 160, (200, INPUTS))), -1024, 1023) / 64
     wanted, _ = model.scores(stack, state, x.astype(np.float32))
-    for kind in bench.da4ml.KINDS.values():
-        if kind.saturates:
-            made = bench.da4ml.logic(stack, state, kind)
-            found = bench.da4ml.predicted(made, stack, state, x, kind)
-            assert (found == wanted).all()
+    for kind in bench.kinds:
+        found = bench.lean.logic(stack, state, kind).predicted(x)
+        assert (found == wanted).all()
 
 
-def test_wrapped_values_are_another_function_and_cheaper(bench: SimpleNamespace) -> None:
-    stack, state = drawn(3)
-    at = stack.neurons(0)
-    state.values[at], state.value_tops[at], state.counts[:] = 4, -2, 2
-    x = np.random.default_rng(0).integers(-1024, 1024, (500, INPUTS)) / 64
-    own, wrapped = (bench.da4ml.KINDS[name] for name in ("own inputs", "wrapped"))
-    costs = [bench.da4ml.hardware(bench.da4ml.logic(stack, state, k)).luts for k in (own, wrapped)]
-    assert costs[1] < costs[0]
-    made = bench.da4ml.logic(stack, state, wrapped)
-    found = bench.da4ml.predicted(made, stack, state, x, wrapped)
-    assert (found != model.scores(stack, state, x.astype(np.float32))[0]).any()
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_logic_of_tables_is_the_network(bench: SimpleNamespace, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    widths = rng.integers(1, 6, rng.integers(1, 3))
+    network = Network((INPUTS,), (*(Dense(int(width)) for width in widths), Dense(3)))
+    state = drawn_tables(network, rng)
+    tables_model.settle(state)
+    x = np.clip(np.rint(rng.normal(0, 160, (200, INPUTS))), -1024, 1023) / 64
+    for kind in bench.kinds:
+        found = bench.tables.logic(state, kind).predicted(x)
+        assert (found == tables_model.scores(state, x)).all()
 
 
 def test_front_is_chosen_by_validation(bench: SimpleNamespace) -> None:

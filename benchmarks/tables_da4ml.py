@@ -1,0 +1,63 @@
+"""A table perceptron as logic of da4ml, bit for bit: its lookups, and adders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from da4ml_logic import Inputs, Logic
+
+from nacsr.frontends.neural.tables import model
+from nacsr.frontends.neural.tables.state import BASE, MIDDLE, Layer, State
+
+if TYPE_CHECKING:
+    from da4ml.trace import FixedVariableArray
+    from da4ml.trace.fixed_variable import FixedVariable
+
+
+def logic(state: State, kind: str) -> Logic:
+    """The network's scores of an event.
+
+    Args:
+        state: of a perceptron, settled.
+        kind: one of ``da4ml_logic.KINDS``.
+    """
+    i, f = state[0].tops.astype(np.int64), state[0].reads.astype(np.int64)
+    return Logic.traced(Inputs(i, f, "TRN", kind), lambda inputs: _scores(state, inputs))
+
+
+def _scores(state: State, a: FixedVariableArray) -> FixedVariableArray:
+    from da4ml.trace import FixedVariableArray
+
+    for n, layer in enumerate(state):
+        if n:
+            i, f = layer.tops.astype(np.int64), layer.reads.astype(np.int64)
+            a = a.quantize(np.ones_like(i), i, f, "SAT", "TRN")
+        table, bias = model.entries(layer), model.bias(layer)
+        sums = [_sum(a, layer, table[:, :, j], float(b), j) for j, b in enumerate(bias)]
+        a = FixedVariableArray(np.array(sums), None)
+    return a
+
+
+def _sum(
+    a: FixedVariableArray, layer: Layer, table: np.ndarray, bias: float, j: int
+) -> FixedVariable:
+    """One sum of tables; the bias stands in the first."""
+    from da4ml.trace import FixedVariableArray
+    from da4ml.trace.fixed_variable import FixedVariable
+
+    found = []
+    for i in np.flatnonzero(layer.live[:, j]).tolist():
+        word = a[i]
+        low, high, step = float(word.low), float(word.high), float(word.step)
+        places = MIDDLE + np.rint(np.arange(low, high + step / 2, step) * 2**BASE).astype(int)
+        entries = table[i, places].astype(np.float64) + bias
+        bias = 0.0
+        if np.ptp(entries):
+            found.append(word.lookup(entries))
+        else:  # where the word before has fewer values than the table
+            bias = float(entries[0])
+    if not found:
+        return FixedVariable.from_const(bias, hwconf=a[0].hwconf)
+    value = np.sum(FixedVariableArray(np.array(found), None)) if len(found) > 1 else found[0]
+    return value + bias if bias else value
