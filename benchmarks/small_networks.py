@@ -56,7 +56,7 @@ from nacsr.spec import StudySpec
 BUDGET = 1320.0
 """CPU seconds of a seed: those of the anchor."""
 SCHEDULES = {
-    "lean": LeanSchedule(share=0.03, between=400, rate=1e-2),
+    "lean": LeanSchedule(share=0.03, between=400, rate=1e-2, least=2000.0),
     "tables": TablesSchedule(),
 }
 SHAPES = (
@@ -146,7 +146,9 @@ def descents(rows: Rows, seed: int) -> Iterator[Design]:
     for again, (kind, shape) in enumerate(itertools.cycle(SHAPES)):
         layers = (*(Dense(width, activation="relu") for width in shape), Dense(classes))
         network = Network((inputs,), layers)
-        task = Task(x, y[:, None], ones, CROSS_ENTROPY, widest, BATCH, AGAIN * seed + again)
+        words = (np.zeros(inputs, np.float32), np.ones(inputs, np.bool_))
+        number = AGAIN * seed + again
+        task = Task(x, y[:, None], ones, CROSS_ENTROPY, widest, *words, BATCH, number)
         yield from (lean_designs if kind == "lean" else table_designs)(network, task)
 
 

@@ -19,7 +19,7 @@ def logic(state: State, kind: str) -> Logic:
     """The network's scores of an event.
 
     Args:
-        state: of a perceptron, settled.
+        state: of a perceptron, settled, that reads standardised words.
         kind: one of ``da4ml_logic.KINDS``.
     """
     i, f = state[0].tops.astype(np.int64), state[0].reads.astype(np.int64)

@@ -45,8 +45,10 @@ def task(network: Network, events: int = 400, seed: int = 3) -> Task:
     y = (x.reshape(events, *network.input)[..., 0].reshape(events, -1).sum(1) > 0).astype(
         np.float32
     )
-    widest = np.full(network.input[-1], 3, np.float32)
-    return Task(x, y[:, None], np.ones(events, np.float32), 0, widest, 64, seed)
+    inputs = network.input[-1]
+    widest, centre = np.full(inputs, 3, np.float32), np.zeros(inputs, np.float32)
+    signed = np.ones(inputs, np.bool_)
+    return Task(x, y[:, None], np.ones(events, np.float32), 0, widest, centre, signed, 64, seed)
 
 
 def regression(targets: int) -> Problem:
@@ -77,4 +79,6 @@ def drawn_tables(network: Network, rng: np.random.Generator) -> State:
         layer.reads[:] = rng.integers(-1, 4, layer.reads.shape)
         layer.tops[:] = rng.integers(-1, 3, layer.tops.shape)
         layer.tops[:] = np.maximum(layer.tops, -layer.reads)
+    state[0].signed[:] = rng.random(state[0].signed.shape) < 0.5
+    state[0].away[:] = rng.integers(-20, 20, state[0].away.shape) / 8
     return state

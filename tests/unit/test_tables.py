@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nacsr.data.words import Feature, Scaling
 from nacsr.errors import GraphError, SpecError
+from nacsr.fixed import Fixed
 from nacsr.frontends.base import Found, Problem
 from nacsr.frontends.neural.descents import Batches
 from nacsr.frontends.neural.space import Conv, Dense, Flatten, Network
 from nacsr.frontends.neural.tables import descent, model, stage
 from nacsr.frontends.neural.tables.lower import lower
-from nacsr.frontends.neural.tables.prune import Seen, drop
+from nacsr.frontends.neural.tables.prune import Seen, _items, drop
 from nacsr.frontends.neural.tables.stage import Schedule
 from nacsr.frontends.neural.tables.state import ENTRIES, KNOTS, MIDDLE, State, begun
 from nacsr.frontends.stem import score_type, scores
@@ -53,10 +55,11 @@ def test_settling_changes_no_score(network: Network, seed: int) -> None:
     rng = np.random.default_rng(seed)
     state = drawn_tables(network, rng)
     _, _, _, values = words(network, rng)
-    before, size = model.scores(state, values), model.total(state)
+    widest = np.full(3, 4, np.float32)
+    before, size = model.scores(state, values), model.total(state, widest)
     model.settle(state)
     assert np.array_equal(model.scores(state, values), before)
-    assert model.total(state) <= size
+    assert model.total(state, widest) <= size
     for layer in state:  # whatever is left says something
         bits = model.widths(layer, model.entries(layer))
         assert (bits[layer.live] > 0).all()
@@ -81,7 +84,7 @@ SHORT = Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=10.
 @pytest.mark.parametrize("network", ALL, ids=lambda n: n.title)
 def test_designs_shrink_and_repeat(network: Network) -> None:
     found = list(descent.descend(network, task(network), SHORT))
-    sizes = [model.total(state) for state in found]
+    sizes = [model.total(state, task(network).widest) for state in found]
     assert len(found) >= 3
     assert all(a > b for a, b in pairwise(sizes))
     again = list(descent.descend(network, task(network), SHORT))
@@ -126,11 +129,15 @@ def one_layer(knots: np.ndarray) -> State:
     return state
 
 
+INSIDE = np.zeros(2, np.float32)
+"""Integer bits of words that never saturate."""
+
+
 def test_the_table_that_says_least_goes_first() -> None:
     ends = np.array([[[-1, 1], [-1, 1]], [[-1, 1], [0.45, 0.52]]], np.float64)
     state = one_layer(ends)
     seen = Seen(np.ones((2, ENTRIES)), np.array([1.0, 1.0]))
-    drop(state, [seen], 0.01)
+    drop(state, [seen], 0.01, INSIDE)
     assert state[0].live.tolist() == [[True, True], [True, False]]
     assert state[0].bias[1] == pytest.approx(0.5, abs=1 / 16)  # its mean is not lost
     assert state[0].reads.tolist() == [3.0, 3.0]
@@ -140,9 +147,43 @@ def test_words_lose_the_bits_that_say_least() -> None:
     state = one_layer(np.array([[[-8, 8], [-8, 8]]], np.float64))
     visits = np.zeros((1, ENTRIES))
     visits[0, MIDDLE - 4 : MIDDLE + 4] = 100  # only the middle is ever read
-    drop(state, [Seen(visits, np.ones(2))], 0.01)
+    drop(state, [Seen(visits, np.ones(2))], 0.01, np.full(1, 9, np.float32))
     assert (state[0].reads.tolist(), state[0].tops.tolist()) == ([3.0], [1.0])
     assert state[0].steps.tolist() == [4.0, 4.0]
+
+
+def test_a_bit_is_worth_less_where_its_loss_has_to_be_saturated() -> None:
+    (layer,) = one_layer(np.array([[[-8, 8]]], np.float64))
+    seen, table = Seen(np.ones((1, ENTRIES)), np.ones(1)), model.entries(layer)
+    saved = [
+        next(i.saved for i in _items(0, layer, seen, table, np.array([beyond])) if i.kind == "tops")
+        for beyond in (True, False)
+    ]
+    assert saved[0] - saved[1] == 6  # five bits are saturated, or it was six
+
+
+def test_words_without_a_sign_are_read_from_zero_where_that_reaches() -> None:
+    given_task = task(PERCEPTRON)
+    x = given_task.x - given_task.x.min(0)
+    x[:, 1] *= 20
+    words = {"centre": np.float32([5.1, 40.0, 2.9]), "signed": np.array([False, False, True])}
+    (layer,) = begun(Network((3,), (Dense(2),)), 4, np.random.default_rng(0))
+    descent._aligned(layer, replace(given_task, x=x - words["centre"], **words))
+    assert layer.signed.tolist() == [False, True, True]
+    assert layer.away.tolist() == pytest.approx([5.1, 0.0, 0.9])
+    assert layer.ends[0].tolist() == [0.0, -4.0, -4.0]
+
+
+def test_nothing_is_added_to_words_whose_tables_begin_at_zero() -> None:
+    rng = np.random.default_rng(0)
+    features = (Feature("x", Fixed(8, 3, False)),)
+    state = begun(Network((1,), (Dense(2),)), 4, rng)
+    state[0].signed[:], state[0].away[:] = False, 3.0
+    graph = lower(state, features, Scaling("folded", (96,), (0,)), ("a", "b"))
+    assert [op.name for op in graph.ops] == ["input", "cast", "lut", "lut"]
+    values = rng.integers(0, 256, (99, 1))
+    found = score_type(graph).to_float(scores(graph, features, values))
+    assert np.array_equal(found, model.scores(state, values / 32 - 3.0))
 
 
 def test_batches_show_every_event_before_one_again() -> None:

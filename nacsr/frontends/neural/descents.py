@@ -40,6 +40,8 @@ class Task:
         weights: of events.
         goal: a loss of ``population.steps``.
         widest: integer bits that every word of an input fits into, (features,).
+        centre: what was subtracted from them, in standard units, (features,).
+        signed: whether they have a sign before that, (features,).
         batch: events of a step.
         seed: of weights and of the order of events.
     """
@@ -49,6 +51,8 @@ class Task:
     weights: Reals
     goal: int
     widest: Reals
+    centre: Reals
+    signed: NDArray[np.bool_]
     batch: int
     seed: int
 
@@ -120,12 +124,14 @@ def run(job: Job, problem: Problem, descent: Descent) -> Outcome:
 def _task(problem: Problem, rows: Rows, network: Network, job: Job) -> Task:
     x, events = rows.x.numpy(), len(rows.x)
     weights = np.ones(events, np.float32) if rows.weights is None else rows.weights.numpy()
+    inputs = network.input[-1]
     return Task(
         x,
         rows.y.numpy().astype(np.float32).reshape(events, -1),
         weights,
         goal_of(rows),
-        widest(problem, network.input[-1]),
+        widest(problem, inputs),
+        *_words(problem, inputs),
         lessons.batch_size(events),
         lessons.stream(job.payload["seed"], job.kind, network.key),
     )
@@ -137,6 +143,16 @@ def widest(problem: Problem, inputs: int) -> Reals:
     values = np.abs(standardise(ends, problem.features, problem.scaling)).max(0)
     whole = np.floor(np.log2(values)) + 1
     return np.asarray(whole.reshape(-1, inputs).max(0), np.float32)
+
+
+def _words(problem: Problem, inputs: int) -> tuple[Reals, NDArray[np.bool_]]:
+    """Centres and signs of the words of a particle; those of all particles are alike."""
+    scaling, features = problem.scaling, problem.features[:inputs]
+    centre = [
+        offset * feature.type.lsb * 2.0**-shift
+        for feature, offset, shift in zip(features, scaling.offsets, scaling.shifts, strict=False)
+    ]
+    return np.array(centre, np.float32), np.array([f.type.signed for f in features])
 
 
 def _found(candidate: Candidate, design: Design, rows: Rows, problem: Problem) -> Found:

@@ -18,7 +18,12 @@ from nacsr.frontends.neural.space import Network
 from nacsr.frontends.neural.tables import kernels, model
 from nacsr.frontends.neural.tables.prune import Seen, drop
 from nacsr.frontends.neural.tables.stage import Schedule
-from nacsr.frontends.neural.tables.state import ENTRIES, Layer, Reals, State, begun
+from nacsr.frontends.neural.tables.state import BASE, BITS, ENTRIES, Layer, Reals, State, begun
+
+BEYOND = 0.01
+"""Of the words that may saturate at the end of a table that begins at zero."""
+COARSE = 2.0
+"""The step of centres, in standard units."""
 
 
 def descend(network: Network, task: Task, schedule: Schedule) -> Iterator[State]:
@@ -29,20 +34,32 @@ def descend(network: Network, task: Task, schedule: Schedule) -> Iterator[State]
     """
     rng = np.random.default_rng(task.seed)
     state, batches = begun(network, schedule.steps, rng), Batches(task)
+    _aligned(state[0], task)
     training = _Training(state, task, schedule.smooth)
     training.go(batches, falling(schedule.first, schedule.rate))
     next_rung = math.inf
     while True:
         model.settle(state)
-        size = model.total(state)
+        size = model.total(state, task.widest)
         if size <= next_rung:
             yield _polished(state, batches, task, schedule)
             next_rung = size * schedule.rung
         if size <= schedule.least:
             return
-        drop(state, training.seen(), schedule.share)
+        drop(state, training.seen(), schedule.share, task.widest)
         rates = falling(schedule.between, schedule.rate)
         training.go(batches, 0.3 * schedule.rate + 0.7 * rates)
+
+
+def _aligned(layer: Layer, task: Task) -> None:
+    """Words read where that costs least: from zero if they have no sign, else about a centre that
+    few bits say, in place.
+    """
+    words = task.x.reshape(-1, len(task.centre)) + task.centre
+    beyond = (words >= 2.0 ** (BITS - BASE)).mean(0)
+    layer.signed[:] = task.signed | (beyond > BEYOND)
+    centre = np.where(layer.signed, COARSE * np.rint(task.centre / COARSE), 0)
+    layer.away[:] = task.centre - centre
 
 
 def _polished(state: State, batches: Batches, task: Task, schedule: Schedule) -> State:
@@ -134,7 +151,7 @@ class _Training:
                 a = _pooled(a.reshape(self._task.batch, -1, inputs), layer.pool)
             room.words = np.ascontiguousarray(a.reshape(-1, inputs))
             kernels.expand(layer.knots, layer.live, layer.steps, room.entries)
-            kernels.address(room.words, layer.reads, layer.tops, room.places)
+            model.address(layer, room.words, room.places)
             bias = model.bias(layer).astype(np.float32)
             kernels.look_up(room.entries, room.places, layer.used, bias, room.sums)
             a = room.sums

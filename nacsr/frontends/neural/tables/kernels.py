@@ -42,21 +42,25 @@ def expand(knots: Reals, live: Flags, steps: Reals, entries: Reals) -> None:
 
 
 @compiled
-def address(x: Numbers, reads: Reals, tops: Reals, places: Places) -> None:
+def address(
+    x: Numbers, away: Reals, reads: Reals, tops: Reals, signed: Flags, places: Places
+) -> None:
     """Entries that words address: cut off below, saturated above.
 
     Args:
         x: values, (rows, inputs).
-        reads, tops: fraction and integer bits, (inputs,).
+        away, reads, tops, signed: of a ``Layer``, (inputs,).
         places: become them, (rows, inputs).
     """
     for i in range(x.shape[1]):
-        scale, end = f32(2) ** reads[i], f32(2) ** (reads[i] + tops[i])
-        spread = int(f32(2) ** (f32(BASE) - reads[i]))
+        scale, half = f32(2) ** reads[i], f32(2) ** (reads[i] + tops[i])
+        low = -half if signed[i] else f32(0)
+        high = low + f32(2) * half - f32(1)
+        spread, first = int(f32(2) ** (f32(BASE) - reads[i])), MIDDLE if signed[i] else 0
         for r in range(x.shape[0]):
-            word = min(f32(math.floor(x[r, i] * scale)), end - f32(1))
-            word = word if word >= -end else -end  # what is no number, too
-            places[r, i] = int(word) * spread + MIDDLE
+            word = min(f32(math.floor((x[r, i] + away[i]) * scale)), high)
+            word = word if word >= low else low  # what is no number, too
+            places[r, i] = int(word) * spread + first
 
 
 @reordered
@@ -115,7 +119,7 @@ def to_inputs(
     tops: Reals,
     e: Reals,
 ) -> None:
-    """Gradient ``e`` (rows, inputs) by what is read: the slope between the entries beside it."""
+    """Gradient ``e`` (rows, inputs) by signed words: the slope between the entries beside them."""
     for i in range(x.shape[1]):
         step, end = int(f32(2) ** (f32(BASE) - reads[i])), f32(2) ** tops[i]
         first = MIDDLE - int(end * f32(2) ** f32(BASE))

@@ -77,7 +77,8 @@ def _sums(lanes: Lanes, layer: Layer, words: Sequence[_Word]) -> list[_Word]:
         terms = []
         for i in np.flatnonzero(layer.live[:, j]).tolist():
             entries = table[i, layer.visited(i), j] + constant
-            terms.append((_read(lanes, _fitted(layer, i, j, entries), words[i]), 1))
+            word = _Word(words[i].value, words[i].offset + Fraction(float(layer.away[i])))
+            terms.append((_read(lanes, _fitted(layer, i, j, entries), word), 1))
             constant = 0.0
         value = total(lanes.builder, terms) if terms else lanes.constant(constant)
         found.append(_Word(value))
@@ -88,13 +89,21 @@ def _fitted(layer: Layer, i: int, j: int, entries: Array) -> LutFunc:
     """A table as one of the compiler's."""
     steps, bits = int(layer.steps[j]), int(layer.bits[i])
     raw = np.ldexp(entries, steps).astype(np.int64)
-    domain = Fixed(bits, int(layer.tops[i]) + 1, True, Rounding.TRN, Overflow.SAT)
+    signed = bool(layer.signed[i])
+    domain = Fixed(bits, int(layer.tops[i]) + 1, signed, Rounding.TRN, Overflow.SAT)
     value = span(int(raw.min()), int(raw.max()), steps)
     return LutFunc(f"t{i}_{j}", "", domain, value, values=tuple(raw.tolist()))
 
 
 def _read(lanes: Lanes, table: LutFunc, word: _Word) -> int:
+    """A table of a word; what is below both its steps and those of the offset says nothing."""
     found = moved(lanes.builder, table, word.value, word.offset, more=0)
     if found is not None:
         return found
-    return looked_up(lanes.builder, table, lanes.plus(word.value, float(word.offset)))
+    whole = lanes.builder.type(word.value)
+    frac = max(table.domain.frac, word.offset.denominator.bit_length() - 1)
+    value = word.value
+    if frac < whole.frac:
+        width = max(whole.integer + frac, 1)
+        value = lanes.builder.cast(value, Fixed(width, width - frac, whole.signed))
+    return looked_up(lanes.builder, table, lanes.plus(value, float(word.offset)))

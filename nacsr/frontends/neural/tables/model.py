@@ -29,6 +29,11 @@ def bias(layer: Layer) -> Array:
     return np.ldexp(np.floor(np.ldexp(layer.bias.astype(np.float64), steps) + 0.5), -steps)
 
 
+def address(layer: Layer, words: Reals | Array, places: NDArray[np.int32]) -> None:
+    """Entries that words (rows, inputs) address become ``places``."""
+    kernels.address(words, layer.away, layer.reads, layer.tops, layer.signed, places)
+
+
 def scores(state: State, x: Reals | Array) -> Array:
     """Scores (events, outputs) of standardised words (events, words)."""
     made = [(layer, entries(layer), bias(layer)) for layer in state]
@@ -43,7 +48,7 @@ def _scores(made: list[tuple[Layer, Array, Array]], x: Reals | Array) -> Array:
             a = pooled(a.reshape(events, -1, inputs), layer.pool)
         rows = np.ascontiguousarray(a.reshape(-1, inputs))
         places = np.empty(rows.shape, np.int32)
-        kernels.address(rows, layer.reads, layer.tops, places)
+        address(layer, rows, places)
         a = np.empty((len(rows), outputs))
         kernels.look_up(table, places, layer.used, constant, a)
     return a
@@ -72,9 +77,50 @@ def luts(layer: Layer, table: Array) -> Array:
     return np.where(layer.live & (bits > 0), layer.copies * each, 0.0)
 
 
-def total(state: State) -> float:
-    """About the LUTs of all tables and adders."""
-    return float(sum(luts(layer, entries(layer)).sum() for layer in state))
+def total(state: State, widest: Reals) -> float:
+    """About the LUTs of all tables and adders, and of what saturates words."""
+    made = [entries(layer) for layer in state]
+    found = 0.0
+    pairs = zip(state, made, saturated(state, made, widest), strict=True)
+    for layer, table, beyond in pairs:
+        found += float(luts(layer, table).sum())
+        found += layer.copies * float(layer.bits[beyond & layer.used].sum())
+    return found
+
+
+def saturated(state: State, made: list[Array], widest: Reals) -> list[NDArray[np.bool_]]:
+    """Whether what a layer reads may lie beyond the ends of its words, (inputs,) each.
+
+    Args:
+        state: the network.
+        made: entries of its layers.
+        widest: integer bits that every word of an input fits into, (features,).
+    """
+    high = np.ldexp(1.0, widest.astype(int))
+    low, found = -high, []
+    for n, (layer, table) in enumerate(zip(state, made, strict=True)):
+        if layer.pool:
+            particles = state[n - 1].copies // layer.copies
+            low, high = (_pooled_end(end, layer.pool, particles) for end in (low, high))
+        first, last = layer.ends
+        low = np.where(layer.signed, low, np.maximum(low, 0))
+        found.append((low < first) | (high > last))
+        low, high = _sum_ends(layer, table)
+    return found
+
+
+def _sum_ends(layer: Layer, table: Array) -> tuple[Array, Array]:
+    """The least and the largest sums, (outputs,)."""
+    low, high = bias(layer), bias(layer)
+    for i in np.flatnonzero(layer.used).tolist():
+        seen = table[i, layer.visited(i)]
+        low, high = low + seen.min(0), high + seen.max(0)
+    return low, high
+
+
+def _pooled_end(end: Array, pool: str, particles: int) -> Array:
+    found: Array = pooled(np.broadcast_to(end, (1, particles, len(end))), pool)[0, 0]
+    return found
 
 
 def settle(state: State) -> None:
@@ -103,7 +149,7 @@ def _read_constants(before: Layer, layer: Layer) -> None:
     value = np.repeat(bias(before)[None, None], before.copies // layer.copies, axis=1)
     word = pooled(value, layer.pool) if layer.pool else value
     places = np.empty((1, len(fixed)), np.int32)
-    kernels.address(np.ascontiguousarray(word.reshape(1, -1)), layer.reads, layer.tops, places)
+    address(layer, np.ascontiguousarray(word.reshape(1, -1)), places)
     table = entries(layer)[np.arange(len(fixed)), places[0]]
     layer.bias[:] = bias(layer) + table[fixed].sum(0)
     layer.live[fixed] = False

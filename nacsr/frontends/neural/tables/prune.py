@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.neural.tables import model
-from nacsr.frontends.neural.tables.state import Layer, State
+from nacsr.frontends.neural.tables.state import Flags, Layer, Reals, State
 
 Array = NDArray[np.float64]
 
@@ -66,14 +66,20 @@ class Item:
         return kind, self.layer, self.where
 
 
-def drop(state: State, seen: Sequence[Seen], share: float) -> None:
-    """Drop a share of the LUTs, the cheapest in loss first, in place."""
+def drop(state: State, seen: Sequence[Seen], share: float, widest: Reals) -> None:
+    """Drop a share of the LUTs, the cheapest in loss first, in place.
+
+    Args:
+        state: the network.
+        seen: of its layers.
+        share: of the LUTs.
+        widest: integer bits that every word of an input fits into, (features,).
+    """
     items: list[Item] = []
-    size = 0.0
+    made = [model.entries(layer) for layer in state]
+    beyond, size = model.saturated(state, made, widest), model.total(state, widest)
     for number, (layer, record) in enumerate(zip(state, seen, strict=True)):
-        table = model.entries(layer)
-        size += float(model.luts(layer, table).sum())
-        items += _items(number, layer, record, table)
+        items += _items(number, layer, record, made[number], beyond[number])
     saved, words = 0.0, set()
     for item in sorted(items, key=lambda item: item.price):
         if item.word not in words:
@@ -95,7 +101,7 @@ def _apply(layer: Layer, seen: Seen, item: Item) -> None:
     layer.live[i, j] = False
 
 
-def _items(number: int, layer: Layer, seen: Seen, table: Array) -> Iterator[Item]:
+def _items(number: int, layer: Layer, seen: Seen, table: Array, beyond: Flags) -> Iterator[Item]:
     """All of a layer."""
     sizes, widths = model.luts(layer, table), model.widths(layer, table)
     for i in np.flatnonzero(layer.used).tolist():
@@ -104,7 +110,7 @@ def _items(number: int, layer: Layer, seen: Seen, table: Array) -> Iterator[Item
             loss = 0.5 * seen.noise[j] * float(variance[j])
             yield Item("table", number, (i, j), loss, float(sizes[i, j]))
         if layer.bits[i] > 1:
-            yield from _address(number, layer, seen, table, widths, i)
+            yield from _address(number, layer, seen, table, widths, i, bool(beyond[i]))
     each = layer.copies * (model.lut_bits(layer.bits) + 1)
     for j in np.flatnonzero(layer.live.any(0)).tolist():
         some = layer.live[:, j]
@@ -114,20 +120,28 @@ def _items(number: int, layer: Layer, seen: Seen, table: Array) -> Iterator[Item
 
 
 def _address(
-    number: int, layer: Layer, seen: Seen, table: Array, widths: Array, i: int
+    number: int, layer: Layer, seen: Seen, table: Array, widths: Array, i: int, beyond: bool
 ) -> Iterator[Item]:
-    """The last and the first bit of a word: entries that become one, at their mean."""
+    """The last and the first bit of a word: entries that become one, at their mean.
+
+    What saturates a word takes about a LUT for each bit that is left of it.
+    """
     visited, live = layer.visited(i), layer.live[i]
     entries, visits = table[i, visited][:, live], seen.visits[i, visited]
     noise = seen.noise[live]
     before, after = model.lut_bits(layer.bits[i] - np.arange(2))
-    saved = layer.copies * float((before - after) * widths[i, live].sum())
+    smaller = float((before - after) * widths[i, live].sum())
+    saturating = 0.0 if beyond else 1.0 - float(layer.bits[i])
     order, events = np.arange(len(visited)), max(visits.sum(), 1)
-    quarter = len(visited) // 4
-    groups = {"reads": order // 2, "tops": np.clip(order, quarter, len(visited) - 1 - quarter)}
-    for kind, group in groups.items():
+    quarter = len(visited) // 4 if layer.signed[i] else 0
+    last = quarter + len(visited) // 2 - 1
+    choices = (
+        ("reads", order // 2, smaller + beyond),
+        ("tops", np.clip(order, quarter, last), smaller + beyond + saturating),
+    )
+    for kind, group, saved in choices:
         apart = _within(entries, visits, group) / events
-        yield Item(kind, number, (i,), 0.5 * float(noise @ apart), saved)
+        yield Item(kind, number, (i,), 0.5 * float(noise @ apart), layer.copies * saved)
 
 
 def _within(entries: Array, visits: Array, group: NDArray[np.int64]) -> Array:

@@ -38,7 +38,10 @@ class Layer:
         live: tables that are left, (inputs, outputs).
         steps: fraction bits of the entries and the bias, (outputs,).
         reads: fraction bits of the words that are read, (inputs,).
-        tops: their integer bits: they saturate at two to the power of them, and at minus that.
+        tops: their integer bits, beside a sign: they saturate at two to the power of them, and at
+            minus that; words without a sign at twice that, and at zero.
+        signed: whether they have a sign, (inputs,).
+        away: what is added to a value before it is read, (inputs,).
         copies: how often the layer stands beside itself: particles, or 1.
         pool: what pools the particles before it, or nothing.
     """
@@ -49,6 +52,8 @@ class Layer:
     steps: Reals
     reads: Reals
     tops: Reals
+    signed: Flags
+    away: Reals
     copies: int
     pool: str
 
@@ -59,17 +64,24 @@ class Layer:
 
     @property
     def bits(self) -> NDArray[np.int64]:
-        """Bits of every address."""
+        """Bits of every address, with a sign or without."""
         return (self.reads + self.tops + 1).astype(np.int64)
 
     def visited(self, i: int) -> NDArray[np.int64]:
         """The entries that words of an input can address, in order."""
         half, step = 2 ** (int(self.tops[i]) + BASE), 2 ** (BASE - int(self.reads[i]))
-        return np.arange(MIDDLE - half, MIDDLE + half, step)
+        first = MIDDLE - half if self.signed[i] else 0
+        return np.arange(first, first + 2 * half, step)
+
+    @property
+    def ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What words lie between: from the first to below the second, (inputs,) each."""
+        half = np.ldexp(1.0, self.tops.astype(int))
+        return np.where(self.signed, -half, 0.0), np.where(self.signed, half, 2 * half)
 
     def copy(self) -> Layer:
         """Another with the same numbers."""
-        arrays = ("knots", "bias", "live", "steps", "reads", "tops")
+        arrays = ("knots", "bias", "live", "steps", "reads", "tops", "signed", "away")
         return replace(self, **{name: getattr(self, name).copy() for name in arrays})
 
 
@@ -116,6 +128,8 @@ def _layer(
         steps=np.full(outputs, steps, np.float32),
         reads=np.full(inputs, BASE, np.float32),
         tops=np.full(inputs, BITS - BASE - 1, np.float32),
+        signed=np.ones(inputs, np.bool_),
+        away=np.zeros(inputs, np.float32),
         copies=math.prod(shape[:-1]),
         pool=pool,
     )
