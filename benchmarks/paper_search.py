@@ -6,7 +6,8 @@
 The space is that of Weitz et al., arXiv:2501.05515 (preset ``deepsets_jets``), the population 50,
 as there; generations are trained by successive halving, from 1 epoch to 15 in three rungs. The
 jets are generated ones (Pythia 8), not the public set: their accuracies are not to be compared.
-Then the finalists are trained with Brevitas, emitted and verified as in any study.
+Then the finalists are trained with Brevitas, emitted and verified as in any study, and one lean
+network is made; there is no local search.
 
 It goes on where it was stopped when it is run again. CPU time is that of all processes of all its
 runs in that folder, compiling included, and is kept beside the archive.
@@ -88,6 +89,8 @@ def budget(events: int, asked: argparse.Namespace) -> Budget:
         search_steps=steps,
         finalists=asked.finalists,
         final_steps=2 * steps,
+        picks=0,
+        trials=0,
         rungs=RUNGS,
         factor=EPOCHS ** (1 / (RUNGS - 1)),
     )

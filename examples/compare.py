@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 
 import nacsr
-from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, MlpSpec
+from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, LeanSpec, MlpSpec
 
 
 def events(n: int = 3000) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,12 @@ def main() -> None:
         budget="quick",
         families=FamiliesSpec(
             expression=ExpressionSpec(functions=()),
-            network=MlpSpec(depth=(1, 2), widths=(4, 8), weight_bits=(4, 6)),
+            network=MlpSpec(
+                depth=(1, 2),
+                widths=(4, 8),
+                weight_bits=(4, 6),
+                lean=LeanSpec(stacks=((8,),)),
+            ),
         ),
     )
     with tempfile.TemporaryDirectory() as scratch:

@@ -36,7 +36,7 @@ from nacsr.luts import LutFunc, Settings, lut_functions, refitted
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from nacsr.frontends.neural.lowering.lower import Network
+    from nacsr.frontends.neural.lowering.lower import Lowered
 
 CONSTANTS = frozenset({"pi", "e", "E", "inf", "nan", "oo"})
 """Names that a formula's author would mean as numbers."""
@@ -312,7 +312,7 @@ def _lower_expressions(
 
 def _lower_module(
     module: Module, input_type: str | None, input_shape: tuple[int, ...] | None
-) -> Network:
+) -> Lowered:
     from nacsr.frontends.neural.lowering.lower import read_module
 
     word = None if input_type is None else Fixed.parse(input_type)

@@ -7,12 +7,15 @@
 
 namespace nacsr {
 
+// V is the integer behind a value. It wraps to its width as range(width - 1, 0) would, and
+// compiles several times faster.
+
 // The value of type T whose bits are those of `word`; no conversion of any kind.
 template <typename T, typename Word>
 T from_raw(Word word) {
 #pragma HLS inline
     T value;
-    value.range(T::width - 1, 0) = word;
+    value.V = word;
     return value;
 }
 
@@ -21,7 +24,7 @@ template <typename T, typename Source>
 T from_bits(const Source &source) {
 #pragma HLS inline
     T value;
-    value.range(T::width - 1, 0) = source.range(T::width - 1, 0);
+    value.V = source.V;
     return value;
 }
 

@@ -54,7 +54,7 @@ def compile(
     includes: Sequence[Path] = (),
     flags: Sequence[str] = (),
 ) -> Path:
-    """Compile and link ``sources`` into the program ``out``.
+    """Compile ``sources`` into the program ``out``, as one unit, so that headers are read once.
 
     Args:
         sources: C++ files.
@@ -68,7 +68,8 @@ def compile(
     """
     command = [*find(), *FLAGS, *flags]
     command += [f"-I{folder}" for folder in includes]
-    command += [str(s) for s in sources] + ["-o", str(out)]
+    command += [word for source in sources[:-1] for word in ("-include", str(source))]
+    command += [str(sources[-1]), "-o", str(out)]
     done = _run(command)
     if done.returncode:
         first = _ERROR.search(done.stderr)

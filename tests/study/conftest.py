@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import nacsr
 from nacsr.data.dataset import Dataset
 from nacsr.spec import (
+    BUDGETS,
     DatasetSpec,
     ExpressionSpec,
     FamiliesSpec,
@@ -39,6 +41,10 @@ TINY = FamiliesSpec(
 )
 
 
+BUDGET = replace(BUDGETS["quick"], taggers=2, finalists=1, final_steps=200)
+"""Few designs: most of a small study is g++ and Brevitas."""
+
+
 def tiny_dataset() -> Dataset:
     rng = np.random.default_rng(3)
     x = rng.normal(size=(900, 4)) * [1, 30, 0.01, 5] + [0, 100, 0.05, 0]
@@ -56,6 +62,10 @@ def tiny_spec(**changes: object) -> StudySpec:
         "families": TINY,
     }
     return StudySpec.model_validate(fields | changes)
+
+
+def tiny_study(out: Path, **changes: object) -> nacsr.Study:
+    return nacsr.Study(tiny_spec(**changes), out, dataset=tiny_dataset(), budget=BUDGET)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,7 +96,7 @@ def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a finished small study."""
     out = tmp_path_factory.mktemp("study") / "run"
-    study = nacsr.Study(tiny_spec(), out, dataset=tiny_dataset())
+    study = tiny_study(out)
     study.run(workers=0)
     study.archive.close()
     return out

@@ -1,9 +1,8 @@
-"""The main job, small: both families, emitted, verified, resumed, reproduced."""
+"""The main job, small: both families, emitted, verified, resumed, reproduced, trained modules."""
 
 from __future__ import annotations
 
 import fcntl
-import html
 import json
 import os
 import shutil
@@ -21,19 +20,21 @@ import nacsr
 from nacsr.archive import Archive, Entry
 from nacsr.compiler import from_run, setting_of
 from nacsr.emit.project import load
-from nacsr.errors import CompileError, FileError, SpecError, ToolError
+from nacsr.errors import ArchiveError, CompileError, FileError, SpecError, ToolError
 from nacsr.finish import design_jobs, run_design_job
+from nacsr.frontends.neural import qat
+from nacsr.frontends.neural.frontend import DESCENTS
 from nacsr.frontends.stem import scores
 from nacsr.metrics import accuracy
 from nacsr.prepare import prepare
 from nacsr.records import Job, Outcome
 from nacsr.report.rows import rows
-from nacsr.report.table import cells, notes
+from nacsr.report.table import notes
 from nacsr.search.goals import Goals
 from nacsr.spec import BUDGETS, ConstraintSpec, FamiliesSpec
 from nacsr.study import Study, limits
 from nacsr.tools import gxx
-from tests.study.conftest import TINY, tiny_dataset, tiny_spec
+from tests.study.conftest import BUDGET, TINY, tiny_dataset, tiny_spec, tiny_study
 
 
 def story(front: list[Entry]) -> list[object]:
@@ -68,7 +69,7 @@ def test_both_families_are_searched_and_every_front_design_is_verified(tiny_run:
 
 
 def test_test_accuracy_is_the_interpreters_on_raw_words(tiny_run: Path) -> None:
-    study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
+    study = tiny_study(tiny_run)
     words, labels = study.prepared.test.words, study.prepared.test.y
     for entry in study.front():
         raw = scores(entry.graph, study.prepared.problem.features, words)
@@ -142,14 +143,14 @@ def test_every_number_has_provenance(tiny_run: Path) -> None:
 
 def test_a_finished_run_resumes_to_the_same_front_at_once(tiny_run: Path) -> None:
     before = story(front_of(tiny_run))
-    study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
+    study = tiny_study(tiny_run)
     jobs = study.archive.counts()["jobs"]
     assert story(study.run(workers=0)) == before
     assert study.archive.counts()["jobs"] == jobs
 
 
 def test_same_seed_same_front_with_worker_processes(tiny_run: Path, tmp_path: Path) -> None:
-    study = Study(tiny_spec(), tmp_path / "again", dataset=tiny_dataset())
+    study = tiny_study(tmp_path / "again")
     assert story(study.run(workers=2)) == story(front_of(tiny_run))
 
 
@@ -160,7 +161,7 @@ def test_a_budget_of_ones_own_is_part_of_the_study(tmp_path: Path) -> None:
     (networks,) = [j.payload["networks"] for j in jobs if j.family == "network"]
     assert len(networks) <= 3
     with pytest.raises(SpecError, match="the same study with another budget; choose another"):
-        Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset())
+        tiny_study(tmp_path / "run")
     again = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset(), budget=budget)
     assert again.budget == budget
 
@@ -180,16 +181,16 @@ def test_networks_are_searched_for_the_goals_of_the_study(tmp_path: Path) -> Non
 def test_another_study_is_not_mixed_in(tiny_run: Path) -> None:
     which = "holds another study: seed is 1 there, 2 here; choose another folder"
     with pytest.raises(SpecError, match=which):
-        Study(tiny_spec(seed=2), tiny_run, dataset=tiny_dataset())
+        tiny_study(tiny_run, seed=2)
     families = TINY.model_dump() | {"network": None}
     with pytest.raises(SpecError, match=r": families\.network is \{.* there, null here; choose"):
-        Study(tiny_spec(families=families), tiny_run, dataset=tiny_dataset())
+        tiny_study(tiny_run, families=families)
     other = tiny_dataset()
     x = other.x.copy()
     x[0, 0] += 1
     moved = nacsr.from_arrays(x, other.y, features=other.features, classes=other.classes)
     with pytest.raises(SpecError, match="the same study on other events"):
-        Study(tiny_spec(), tiny_run, dataset=moved)
+        Study(tiny_spec(), tiny_run, dataset=moved, budget=BUDGET)
 
 
 def test_a_design_of_the_run_is_a_design_of_the_library(tiny_run: Path) -> None:
@@ -206,11 +207,10 @@ def test_a_design_of_the_run_is_a_design_of_the_library(tiny_run: Path) -> None:
 
 SCRIPT = """
 import sys
-from tests.study.conftest import tiny_dataset, tiny_spec
-import nacsr
+from pathlib import Path
+from tests.study.conftest import tiny_study
 if __name__ == "__main__":
-    study = nacsr.Study(tiny_spec(), sys.argv[1], dataset=tiny_dataset())
-    study.run(workers=2)
+    tiny_study(Path(sys.argv[1])).run(workers=2)
 """
 
 
@@ -229,7 +229,7 @@ def test_kill_9_in_the_middle_then_again_gives_the_uninterrupted_front(
     child.wait()
     kept = jobs_in(out)
     assert kept >= 3
-    study = Study(tiny_spec(), out, dataset=tiny_dataset())
+    study = tiny_study(out)
     assert story(study.run(workers=0)) == story(front_of(tiny_run))
     assert study.archive.counts()["jobs"] > kept or child.returncode == 0
 
@@ -250,7 +250,7 @@ class Stop:
 
 
 def test_interrupted_and_run_again_in_the_same_process(tiny_run: Path, tmp_path: Path) -> None:
-    study = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset())
+    study = tiny_study(tmp_path / "run")
     for after in (2, 6, 11):
         with pytest.raises(KeyboardInterrupt):
             study.run(workers=0, observer=Stop(after))
@@ -263,7 +263,7 @@ def test_a_missing_compiler_stops_the_study_and_condemns_no_design(
     out = tmp_path / "run"
     shutil.copytree(tiny_run, out)
     shutil.rmtree(out / "designs")
-    study = Study(tiny_spec(), out, dataset=tiny_dataset())
+    study = tiny_study(out)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ToolError, match="CXX"):
         study.run(workers=0)
@@ -286,7 +286,7 @@ def test_a_design_that_the_compiler_refuses_leaves_the_front(
 
     compile_cpp = gxx.compile
     monkeypatch.setattr(gxx, "compile", refuse_the_first)
-    study = Study(tiny_spec(), tmp_path / "run", dataset=tiny_dataset())
+    study = tiny_study(tmp_path / "run")
     front = study.run(workers=0)
     failed = [e for e in study.archive.entries() if e.failed]
     assert [e.failed for e in failed] == ["g++ cannot compile this: error: a test"]
@@ -294,7 +294,7 @@ def test_a_design_that_the_compiler_refuses_leaves_the_front(
 
 
 def test_two_processes_never_share_a_run_folder(tiny_run: Path) -> None:
-    study = Study(tiny_spec(), tiny_run, dataset=tiny_dataset())
+    study = tiny_study(tiny_run)
     with (tiny_run / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(FileError, match="another nacsr works in"):
@@ -321,73 +321,65 @@ def test_report_files_and_json_agree_with_the_archive(tiny_run: Path) -> None:
     assert all(r["hardware"].startswith("analytic, csynth, nacsr") for r in shown)
 
 
-def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path) -> None:
-    out, study_file = tmp_path / "run", tmp_path / "study.yaml"
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(400, 2))
-    rows = [f"{a},{b},{'s' if a * b > 0 else 'b'}" for a, b in x]
-    (tmp_path / "events.csv").write_text("\n".join(["a,b,kind", *rows]))
-    study_file.write_text(
-        "dataset: events.csv\nbudget: quick\nfamilies: {network: null, "
-        "expression: {functions: [], max_size: 9}}\n"
-    )
-    command = [sys.executable, "-m", "nacsr", "run", str(study_file), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "No network is on this front: that family was not searched." in done.stdout
-    report = (out / "report.html").read_text()
-    front = front_of(out)
-    for entry in front:
-        assert f'href="designs/{entry.id}/"' in report
-        assert (out / "designs" / entry.id / "Makefile").is_file()
-        for line in entry.candidate.title.split("; "):
-            assert html.escape(line) in report
-    assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
-    assert 'src="http' not in report  # it opens without a network
+# ---- trained modules out of a run
 
 
-def test_external_scaling_is_stated_on_every_row(tmp_path: Path) -> None:
-    families = {"network": None, "expression": {"functions": ("gauss",), "max_size": 12}}
-    spec = tiny_spec(inputs={"scaling": "external"}, families=families)
-    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
-    front = study.run(workers=0)
-    setting = setting_of(study.archive)
-    for row in rows(front, setting):
-        assert row.scaling == "external"
-        assert row.mismatches == 0
-        assert cells(row, setting.classes)[1].endswith("(ext)")
-    assert all(
-        "external" in (tmp_path / "run/designs" / e.id / "README.md").read_text() for e in front
-    )
+def test_a_module_is_its_design_bit_for_bit(tiny_run: Path) -> None:
+    with Archive(tiny_run) as archive:
+        designs = archive.entries(designs_only=True)
+    problem = tiny_study(tiny_run).prepared.problem
+    events = problem.validation
+    networks = [e for e in designs if e.candidate.family == "network"]
+    found = [e for e in networks if e.candidate.genotype["training"] not in DESCENTS]
+    assert found != networks
+    trainings = {str(e.candidate.genotype["training"]) for e in found}
+    assert "brevitas" in trainings
+    assert any(t.startswith("brevitas after cost pruning") for t in trainings)
+    for entry in found:
+        module = nacsr.load_module(f"{tiny_run}:{entry.id[:8]}")
+        assert not module.training
+        out = entry.graph.ops[entry.graph.outputs[0][1]].type
+        ours = out.to_float(scores(entry.graph, problem.features, events.words))
+        assert (ours == qat.outputs(module, problem.values(events))).all()
 
 
-def test_many_features_and_few_evaluations(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(300, 60))
-    data = nacsr.from_arrays(x, (x[:, 0] + x[:, 1] > 0).astype(int))
-    spec = tiny_spec(families={"network": None})
-    front = Study(spec, tmp_path / "run", dataset=data).run(workers=0)
-    assert max(e.find("accuracy", "interpreter", "test").value for e in front) > 0.8
+def first(run: Path, family: str, *, design: bool, training: str = "") -> str:
+    with Archive(run) as archive:
+        for entry in archive.entries():
+            made = (entry.candidate.family, entry.graph_text is not None) == (family, design)
+            found = entry.candidate.genotype.get("training")
+            if made and (found == training or (not training and found not in DESCENTS)):
+                return entry.id
+    raise AssertionError
 
 
-def test_a_hall_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    halls = {name: str(tmp_path / f"{name}.csv") for name in "gqt"}
-    for name, path in halls.items():
-        foreign = "3,0.4,wibble(n)\n" if name == "g" else ""
-        Path(path).write_text(f"Complexity,Loss,Equation\n1,0.5,eta\n{foreign}")
-    expression = {"engine": "hof", "halls": halls, "tables": False}
-    spec = tiny_spec(families={"network": None, "expression": expression})
-    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
-    study.run(workers=0)
-    warned = [r for r in caplog.records if "left out" in r.getMessage()]
-    assert len(warned) == 1, [r.getMessage() for r in warned]
+def test_what_has_no_module_says_so(tiny_run: Path) -> None:
+    with pytest.raises(ArchiveError, match="'net' names no design; give RUN:ID, such as"):
+        nacsr.load_module("net")
+    formula = first(tiny_run, family="expression", design=True)
+    with pytest.raises(ArchiveError, match="is a formula, which has no module"):
+        nacsr.load_module(f"{tiny_run}:{formula}")
+    for training in DESCENTS:
+        small = first(tiny_run, family="network", design=True, training=training)
+        with pytest.raises(ArchiveError, match=rf"is a network without a module \({training}\)"):
+            nacsr.load_module(f"{tiny_run}:{small}")
+    searched = first(tiny_run, family="network", design=False)
+    with pytest.raises(ArchiveError, match="is a candidate of the search, not a design"):
+        nacsr.load_module(f"{tiny_run}:{searched}")
 
 
-def test_a_search_that_finds_nothing_leaves_the_other_family(tmp_path: Path) -> None:
-    spec = tiny_spec(
-        clock_mhz=800.0,
-        families=TINY.model_dump() | {"expression": {"max_cycles": 1, "max_luts": 1}},
-    )
-    study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
-    front = study.run(workers=0)
-    assert {e.candidate.family for e in front} == {"network"}
-    assert any("max_cycles" in e.failed for e in study.archive.entries())
+def test_parameters_that_are_not_the_design_are_refused(tiny_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    id_ = first(run, family="network", design=True)
+    with Archive(run) as archive:
+        origin = archive.origin(id_)
+        assert origin is not None
+        (key,) = archive._db.execute("SELECT job FROM candidates WHERE id = ?", (id_,)).fetchone()
+        other = {name: array + 1 for name, array in origin.arrays.items()}
+        archive.record(key, replace(origin, arrays=other))
+    with pytest.raises(ArchiveError, match="the parameters are not those of the design"):
+        nacsr.load_module(f"{run}:{id_}")
+    with Archive(run) as archive:
+        archive.record(key, replace(origin, result={}, arrays={}))
+    with pytest.raises(ArchiveError, match="the run keeps no parameters of this design"):
+        nacsr.load_module(f"{run}:{id_}")

@@ -1,7 +1,6 @@
 """The network family: deterministic, resumable by replay, failures recorded, finalists designs."""
 
 import json
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -16,43 +15,15 @@ from nacsr.frontends.neural.frontend import NeuralFrontend, spread
 from nacsr.frontends.neural.plan import TrainingError
 from nacsr.frontends.neural.space import Dense, Network
 from nacsr.frontends.stem import scores
-from nacsr.measure import Measurement
 from nacsr.metrics import accuracy
-from nacsr.records import Candidate, Found, Outcome
-from nacsr.search.goals import Goals
-from nacsr.search.pareto import nondominated
-from nacsr.spec import BUDGETS, MlpSpec
+from nacsr.spec import MlpSpec
+from tests.unit.network_search import BUDGET, SPEC, networks, outcome_of, search
 from tests.unit.tiny_problem import tiny_problem
-
-SPEC = MlpSpec(
-    depth=(1, 2),
-    widths=(4, 8),
-    weight_bits=(4, 6),
-    activation_bits=(6,),
-    local=None,
-    lean=None,
-    tables=None,
-)
-BUDGET = replace(
-    BUDGETS["quick"], population=6, generations=3, search_steps=20, finalists=3, final_steps=30
-)
 
 
 @pytest.fixture(scope="module")
 def problem():
     return tiny_problem()
-
-
-def search(problem, seed=1, known=None, spec=SPEC, run=NeuralFrontend.run, goals=None):
-    """Batches of (jobs, outcomes); jobs in ``known`` are replayed, not run."""
-    known = known or {}
-    front = NeuralFrontend(problem, spec, BUDGET, seed, goals)
-    batches = []
-    while jobs := front.ask():
-        outcomes = [known.get(job.key) or run(job, problem) for job in jobs]
-        front.tell(jobs, outcomes)
-        batches.append((jobs, outcomes))
-    return batches
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +125,6 @@ def test_a_rung_goes_on_where_the_one_before_ended(problem, batches):
         assert (second.arrays[name.replace(f"{place}.", "0.", 1)] == array).all()
 
 
-def networks(job):
-    return job.payload["networks"]
-
-
 def test_networks_learn(problem, batches):
     short = batches[0][0][0]
     job = replace(short, payload={**short.payload, "steps": 600})
@@ -166,10 +133,6 @@ def test_networks_learn(problem, batches):
     assert largest < 0.55
     assert min(value_of(f, "accuracy") for f in outcome.found) > 0.7
     assert max(value_of(f, "accuracy") for f in outcome.found) > 0.8
-
-
-def measured(**values):
-    return [Measurement(name, v, "analytic", "csynth", "", "", "") for name, v in values.items()]
 
 
 TASKS = {
@@ -205,25 +168,6 @@ def test_tasks_of_one_output(problem, task, kind):
         assert value["accuracy"].value > 0.9
         assert value["auc"].label == "sig"
     assert (found.graph is None) == (kind == "search")
-
-
-def outcome_of(job, *objectives):
-    """What a search job would give; one for all networks, or one each; None: it failed."""
-    if job.kind == "final":
-        network = Network.from_dict(job.payload["network"])
-        return Outcome(found=(Found(Candidate("network", network.to_dict(), 1, "")),))
-    made = [Network.from_dict(n) for n in networks(job)]
-    every = objectives * len(made) if len(objectives) == 1 else objectives
-    found = []
-    for network, one in zip(made, every, strict=True):
-        candidate = work.searched(network, job)
-        if one is None:
-            found.append(Found(replace(candidate, reason="training diverged")))
-            continue
-        wrong, luts, cycles = one
-        values = {"accuracy": 1 - wrong, "luts": luts, "dsps": 0.0, "latency_cycles": cycles}
-        found.append(Found(candidate, tuple(measured(**values))))
-    return Outcome({"plans": [{} for _ in made]}, found=tuple(found))
 
 
 def test_a_failed_training_is_recorded_and_the_others_go_on(problem, monkeypatch):
@@ -273,111 +217,6 @@ def test_only_successes_become_finalists(problem):
     last = search(problem, run=told)[-1][0]
     assert {job.kind for job in last} == {"final"}
     assert all(job.payload["network"]["layers"][0]["width"] == 8 for job in last)
-
-
-def priced(job, _):
-    """Wide networks are better, and 40 times as large; more bits are slower."""
-    if job.kind == "final":
-        return outcome_of(job)
-    made = [Network.from_dict(n) for n in networks(job)]
-    wide = [n.layers[0].width == 8 for n in made]
-    cycles = [float(n.layers[0].weight_bits) for n in made]
-    every = [(0.1, 4000.0, c) if w else (0.5, 100.0, c) for w, c in zip(wide, cycles, strict=True)]
-    return outcome_of(job, *every)
-
-
-def finalists(batches):
-    return [Network.from_dict(job.payload["network"]) for job in batches[-1][0]]
-
-
-def widths(batches):
-    return {network.layers[0].width for network in finalists(batches)}
-
-
-def test_whoever_is_beyond_a_limit_is_neither_trained_on_nor_a_finalist(problem):
-    assert widths(search(problem, run=priced)) == {4, 8}
-    goals = Goals(("accuracy", "luts", "dsps"), "vu13p", {"luts": 1000.0})
-    batches = search(problem, run=priced, goals=goals)
-    assert widths(batches) == {4}
-    later = [n["layers"][0]["width"] for n in networks(batches[1][0][0])]
-    assert later == [4, 4]
-
-
-def test_the_front_of_every_rung_of_all_generations_goes_on(problem):
-    reached = [{} for _ in range(BUDGET.rungs)]
-
-    def drawn(job, _):
-        if job.kind == "final":
-            return outcome_of(job)
-        made = [Network.from_dict(n).key for n in networks(job)]
-        rung = job.payload["rung"]
-        some = [
-            np.random.default_rng(zlib.crc32(f"{rung} {key}".encode())).random(3) for key in made
-        ]
-        assert not set(made) & set(reached[rung])
-        reached[rung] |= dict(zip(made, some, strict=True))
-        return outcome_of(job, *map(tuple, some))
-
-    batches = search(problem, run=drawn)
-    late = [job.payload["rung"] for jobs, _ in batches for job in jobs if job.kind == "search"]
-    assert late[BUDGET.generations * BUDGET.rungs :]  # left behind in their generations
-    for rung, points in enumerate(reached[:-1]):
-        front = nondominated(np.array(list(points.values())))
-        assert {key for key, on in zip(points, front, strict=True) if on} <= set(reached[rung + 1])
-        assert set(reached[rung + 1]) <= set(points)
-    assert {network.key for network in finalists(batches)} <= set(reached[0])
-
-
-def test_who_fails_on_the_way_to_the_end_is_not_tried_again(problem):
-    def told(job, _):
-        if job.kind == "final" or not job.payload["rung"]:
-            return outcome_of(job, *([(0.5, 1.0, 1.0)] if job.kind == "search" else []))
-        return outcome_of(job, None)
-
-    batches = search(problem, run=told)
-    tried = [
-        (n.key, j.payload["rung"])
-        for jobs, _ in batches[:-1]
-        for j in jobs
-        for n in map(Network.from_dict, networks(j))
-    ]
-    assert len(tried) == len(set(tried))
-    assert {job.kind for job in batches[-1][0]} == {"final"}
-
-
-def test_where_all_are_beyond_the_limits_the_nearest_are_finalists(problem):
-    goals = Goals(("accuracy", "luts", "dsps"), "vu13p", {"luts": 10.0})
-    batches = search(problem, run=priced, goals=goals)
-    assert widths(batches) == {4}
-    assert len(batches[-1][0]) == BUDGET.finalists
-
-
-@pytest.mark.parametrize(
-    ("objectives", "expected"), [(("luts",), {4}), (("accuracy",), {8}), (("dsps", "luts"), {4})]
-)
-def test_the_objectives_of_the_study_decide(problem, objectives, expected):
-    batches = search(problem, run=priced, goals=Goals(objectives, "vu13p"))
-    assert widths(batches) == expected
-
-
-def test_without_rungs_all_are_trained_to_the_end(problem):
-    budget = replace(BUDGET, rungs=1, generations=1)
-    front = NeuralFrontend(problem, SPEC, budget, 1)
-    (job,) = front.ask()
-    assert (job.payload["steps"], len(networks(job))) == (BUDGET.search_steps, BUDGET.population)
-    front.tell([job], [outcome_of(job, (0.5, 1.0, 1.0))])
-    assert {job.kind for job in front.ask()} == {"final"}
-
-
-def test_rungs_grow_by_the_factor_of_the_budget(problem):
-    budget = replace(BUDGET, population=16, factor=4.0, search_steps=160)
-    front = NeuralFrontend(problem, MlpSpec(), budget, 1)
-    sizes = []
-    for _ in range(3):
-        jobs = front.ask()
-        sizes.append((sum(len(networks(job)) for job in jobs), jobs[0].payload["steps"]))
-        front.tell(jobs, [outcome_of(job, (0.5, 1.0, 1.0)) for job in jobs])
-    assert sizes == [(16, 10), (4, 40), (2, 160)]
 
 
 def test_architectures_that_are_given_are_trained_first_and_once(problem):

@@ -75,7 +75,7 @@ def apply(builder: Builder, value: int, steps: Sequence[Step]) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class Lowered:
     """A module that was lowered, and how torch's arrays become its words.
 
     Attributes:
@@ -139,7 +139,7 @@ def from_module(
 
 def read_module(
     module: nn.Module, input_type: Fixed | None = None, input_shape: Shape | None = None
-) -> Network:
+) -> Lowered:
     """Lower a torch module of Brevitas layers: perceptrons, convolutions, deep sets.
 
     The graph returns, bit for bit, what the module returns in eval mode and float64. A few
@@ -168,7 +168,7 @@ def read_module(
     if not all(n > 0 for n in shape):
         msg = f"the input's shape must be of positive sizes, not {list(shape)}"
         raise GraphError(msg)
-    found: list[Network] = []
+    found: list[Lowered] = []
     for axes in PORT_ORDERS.get(len(shape), (tuple(range(len(shape))),)):
         builder = Builder()
         port = builder.input(VECTOR_PORT, type_.plain(), tuple(shape[a] for a in axes))
@@ -177,7 +177,7 @@ def read_module(
         values = _moved(type_.to_float(raw), back)
         x = framed(builder, port, axes)
         graph, outputs = _lower(program, builder, x, values, {VECTOR_PORT: raw})
-        found.append(Network(graph, type_, axes, outputs))
+        found.append(Lowered(graph, type_, axes, outputs))
         if not _takes(graph):
             break
     return min(found, key=lambda n: _takes(n.graph))
