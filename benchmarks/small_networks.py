@@ -1,6 +1,6 @@
 """Table networks and lean ones of jets against HGQ2 and da4ml: accuracy and LUTs at equal CPU time.
 
-    python benchmarks/small_networks.py [--seeds 1 2 3] [--budget 1320] [--anchor anchor.jsonl]
+    python benchmarks/small_networks.py [--sets] [--seeds 1 2 3] [--budget 1320] [--anchor FILE]
 
 Networks of several shapes are trained and made smaller on 70 % of the 155,484 generated jets
 (not the public set), standardised beforehand. Every design on the way becomes logic by da4ml,
@@ -45,7 +45,7 @@ from nacsr.frontends.neural.lean.descent import descend as lean_descend
 from nacsr.frontends.neural.lean.stage import Schedule as LeanSchedule
 from nacsr.frontends.neural.lean.state import stack_of
 from nacsr.frontends.neural.population.steps import CROSS_ENTROPY
-from nacsr.frontends.neural.space import Dense, Network
+from nacsr.frontends.neural.space import Dense, Network, Pool
 from nacsr.frontends.neural.stacks import sizes
 from nacsr.frontends.neural.tables import model as table_model
 from nacsr.frontends.neural.tables.descent import descend as table_descend
@@ -70,6 +70,14 @@ SHAPES = (
     ("lean", (24, 24)),
 )
 """What is made smaller, in this order, and then anew from other weights."""
+SETS = (
+    ("tables", (12, "sum")),
+    ("tables", (16, "sum", 12)),
+    ("tables", (8, "sum")),
+    ("tables", (16, 12, "sum")),
+)
+"""The same of deep sets."""
+PARTICLES = 8
 AGAIN = 100
 """Descents that one seed has numbers for."""
 BATCH = 1024
@@ -111,10 +119,27 @@ PUBLISHED = {
 """The anchor of the design notes: two runs, its designs chosen by validation accuracy there."""
 
 
-def events(seed: int) -> dict[str, NDArray[np.float32]]:
-    """Standardised words and classes of the three parts: x_train, y_train, x_val ... y_test."""
+PUBLISHED_SETS = {
+    "own inputs": [
+        Point(4_294, 0.573, math.nan, 4),
+        Point(6_582, 0.591, math.nan, 4),
+        Point(9_173, 0.600, math.nan, 5),
+        Point(15_252, 0.615, math.nan, 5),
+    ]
+}
+"""Deep sets of 8 particles there: one run of 1,308 CPU-s, said to be undertrained."""
+
+
+def events(seed: int, *, sets: bool = False) -> dict[str, NDArray[np.float32]]:
+    """Standardised words and classes of the three parts: x_train, y_train, x_val ... y_test.
+
+    Args:
+        seed: of the split.
+        sets: whether they are the three features of eight particles, not those of the jet.
+    """
+    source: dict[str, object] = {"source": str(JETS)}
     document = {
-        "dataset": {"source": str(JETS)},
+        "dataset": source | ({"data": "constituents", "particles": PARTICLES} if sets else {}),
         "seed": seed,
         "split": {"train": 0.7, "validation": 0.1, "test": 0.2},
         "inputs": {"scaling": "external"},
@@ -142,14 +167,20 @@ def descents(rows: Rows, seed: int) -> Iterator[Design]:
     """Designs of every shape, from the largest to the smallest; then anew from other weights."""
     x, y = rows["x_train"], rows["y_train"]
     inputs, classes = x.shape[1], int(y.max()) + 1
+    sets = inputs == PARTICLES * 3
+    shape = (PARTICLES, 3) if sets else (inputs,)
+    inputs = shape[-1]
     ones, widest = np.ones(len(x), np.float32), np.full(inputs, WORD[1], np.float32)
-    for again, (kind, shape) in enumerate(itertools.cycle(SHAPES)):
-        layers = (*(Dense(width, activation="relu") for width in shape), Dense(classes))
-        network = Network((inputs,), layers)
+    for again, (kind, parts) in enumerate(itertools.cycle(SETS if sets else SHAPES)):
+        network = Network(shape, (*map(_layer, parts), Dense(classes)))
         words = (np.zeros(inputs, np.float32), np.ones(inputs, np.bool_))
         number = AGAIN * seed + again
         task = Task(x, y[:, None], ones, CROSS_ENTROPY, widest, *words, BATCH, number)
         yield from (lean_designs if kind == "lean" else table_designs)(network, task)
+
+
+def _layer(part: int | str) -> Dense | Pool:
+    return Pool(part) if isinstance(part, str) else Dense(part, activation="relu")
 
 
 def lean_designs(network: Network, task: Task) -> Iterator[Design]:
@@ -291,6 +322,7 @@ def main() -> None:
     from threadpoolctl import threadpool_limits
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", action="store_true", help="deep sets of 8 particles")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--budget", type=float, default=BUDGET, help="CPU seconds of a seed")
     parser.add_argument("--anchor", type=Path, help="lines of JSON of anchor_hgq.py")
@@ -298,15 +330,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write everything here (.json)")
     asked = parser.parse_args()
     if asked.rows is not None:
-        np.savez(asked.rows, **events(asked.seeds[0]))
+        np.savez(asked.rows, **events(asked.seeds[0], sets=asked.sets))
     if asked.budget <= 0:
         return
-    anchor = anchor_of(asked.anchor)
+    anchor = PUBLISHED_SETS if asked.sets else anchor_of(asked.anchor)
     runs, seconds = {}, {}
     for seed in asked.seeds:
         began = time.process_time()
         with threadpool_limits(1):
-            runs[seed] = searched(events(seed), seed, asked.budget)
+            runs[seed] = searched(events(seed, sets=asked.sets), seed, asked.budget)
         seconds[seed] = time.process_time() - began
         print(f"seed {seed}: {seconds[seed]:.0f} CPU-s", flush=True)
     said = {}

@@ -1,4 +1,4 @@
-"""A table perceptron as logic of da4ml, bit for bit: its lookups, and adders."""
+"""A table network as logic of da4ml, bit for bit: its lookups, and adders."""
 
 from __future__ import annotations
 
@@ -19,24 +19,38 @@ def logic(state: State, kind: str) -> Logic:
     """The network's scores of an event.
 
     Args:
-        state: of a perceptron, settled, that reads standardised words.
+        state: settled, reads standardised words; its pools are sums.
         kind: one of ``da4ml_logic.KINDS``.
     """
-    i, f = state[0].tops.astype(np.int64), state[0].reads.astype(np.int64)
+    first = state[0]
+    i, f = (np.tile(bits.astype(np.int64), first.copies) for bits in (first.tops, first.reads))
     return Logic.traced(Inputs(i, f, "TRN", kind), lambda inputs: _scores(state, inputs))
 
 
 def _scores(state: State, a: FixedVariableArray) -> FixedVariableArray:
     from da4ml.trace import FixedVariableArray
 
+    particles = [a[at : at + len(state[0].live)] for at in range(0, len(a), len(state[0].live))]
     for n, layer in enumerate(state):
+        if layer.pool:
+            particles = [np.sum(np.array([list(p) for p in particles]), axis=0)]
+            particles = [FixedVariableArray(particles[0], None)]
         if n:
             i, f = layer.tops.astype(np.int64), layer.reads.astype(np.int64)
-            a = a.quantize(np.ones_like(i), i, f, "SAT", "TRN")
+            particles = [p.quantize(np.ones_like(i), i, f, "SAT", "TRN") for p in particles]
         table, bias = model.entries(layer), model.bias(layer)
-        sums = [_sum(a, layer, table[:, :, j], float(b), j) for j, b in enumerate(bias)]
-        a = FixedVariableArray(np.array(sums), None)
-    return a
+        particles = [_sums(p, layer, table, bias.tolist()) for p in particles]
+    (found,) = particles
+    return found
+
+
+def _sums(
+    a: FixedVariableArray, layer: Layer, table: model.Array, bias: list[float]
+) -> FixedVariableArray:
+    from da4ml.trace import FixedVariableArray
+
+    sums = [_sum(a, layer, table[:, :, j], b, j) for j, b in enumerate(bias)]
+    return FixedVariableArray(np.array(sums), None)
 
 
 def _sum(
