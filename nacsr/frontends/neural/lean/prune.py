@@ -20,6 +20,8 @@ from nacsr.frontends.neural.lean.state import SUMS, Reals, Stack, State
 
 FEWEST = -8
 """Fraction bits below which nothing is cut."""
+VALUES = {"reads": "read", "read_tops": "read", "values": "value", "value_tops": "value"}
+"""Whose bits the fields of ``State`` count."""
 FEW, TRIES = 16, 2
 """How many things are few enough to be tried, and how many are tried for each that goes."""
 
@@ -95,11 +97,12 @@ def drop(
         judge: the loss of a network: where few things go, those that the estimate prefers
             are tried one by one, since a large change of a small network has no curvature.
     """
-    left, read_bits = state.copy(), bits(stack, state)
+    left = state.copy()
+    view = _View(stack, left, seen, curvature, bits(stack, state), widest)
     found = [
         item
         for layer in stack.layers
-        for choice in _choices(stack, left, seen, curvature, read_bits[layer], layer, widest)
+        for choice in (view.digits(layer), view.biases(layer), *view.cuts(layer))
         for item in choice.items()
     ]
     # a digit or a bias saves its bits, so these sum to all that there is
@@ -121,8 +124,8 @@ def _until(items: Sequence[Item], wanted: float) -> list[Item]:
     values: set[tuple[str, int]] = set()
     saved = 0.0
     for item in items:
-        value = (item.kind.removesuffix("_tops").rstrip("s"), item.where)
-        if item.kind != "counts" and value in values:
+        value = (VALUES.get(item.kind, ""), item.where)
+        if value[0] and value in values:
             continue
         values.add(value)
         found.append(item)
@@ -140,72 +143,65 @@ def _tried(stack: Stack, state: State, item: Item, judge: Callable[[State], floa
     return replace(item, loss=judge(without))
 
 
-def _choices(
-    stack: Stack,
-    state: State,
-    seen: Seen,
-    curvature: Curvature,
-    read_bits: Array,
-    layer: int,
-    widest: Reals,
-) -> list[Choices]:
-    return [
-        _digits(stack, state, curvature, read_bits, layer),
-        _biases(stack, state, curvature, layer),
-        *_cuts(stack, state, seen, curvature, read_bits, layer, widest),
-    ]
+@dataclass(frozen=True, slots=True, eq=False)
+class _View:
+    """A network, what is known of it, and what could be dropped of its layers.
 
+    Attributes:
+        read_bits: of everything that each layer reads.
+        stack, state, seen, curvature, widest: as of ``drop``.
+    """
 
-def _digits(
-    stack: Stack, state: State, curvature: Curvature, read_bits: Array, layer: int
-) -> Choices:
-    """The last digit of every weight."""
-    at = stack.weights(layer)
-    fewer = state.copy()
-    fewer.counts[at] = np.maximum(fewer.counts[at] - 1, 0)
-    change = weights(stack, fewer, layer) - weights(stack, state, layer)
-    loss = 0.5 * curvature.p[at] * np.square(change).ravel()
-    saved = float(stack.copies[layer]) * np.broadcast_to(read_bits, change.shape).ravel()
-    some = np.flatnonzero(state.counts[at] > 0)
-    return Choices(loss[some], saved[some], some + at.start, "counts")
+    stack: Stack
+    state: State
+    seen: Seen
+    curvature: Curvature
+    read_bits: Sequence[Array]
+    widest: Reals
 
+    def digits(self, layer: int) -> Choices:
+        """The last digit of every weight."""
+        stack, state = self.stack, self.state
+        at = stack.weights(layer)
+        fewer = state.copy()
+        fewer.counts[at] = np.maximum(fewer.counts[at] - 1, 0)
+        change = weights(stack, fewer, layer) - weights(stack, state, layer)
+        loss = 0.5 * self.curvature.p[at] * np.square(change).ravel()
+        each = np.broadcast_to(self.read_bits[layer], change.shape).ravel()
+        saved = float(stack.copies[layer]) * each
+        some = np.flatnonzero(state.counts[at] > 0)
+        return Choices(loss[some], saved[some], some + at.start, "counts")
 
-def _biases(stack: Stack, state: State, curvature: Curvature, layer: int) -> Choices:
-    at = stack.biases(layer)
-    some = np.flatnonzero((state.counts[at] > 0) & counts(stack, state, layer).any(1))
-    loss = 0.5 * curvature.p[at] * np.square(state.p[at].astype(np.float64))
-    saved = float(stack.copies[layer]) * sum_bits(stack, state, layer)
-    return Choices(loss[some], saved[some], some + at.start, "counts")
+    def biases(self, layer: int) -> Choices:
+        """Whole biases."""
+        stack, state = self.stack, self.state
+        at = stack.biases(layer)
+        some = np.flatnonzero((state.counts[at] > 0) & counts(stack, state, layer).any(1))
+        loss = 0.5 * self.curvature.p[at] * np.square(state.p[at].astype(np.float64))
+        saved = float(stack.copies[layer]) * sum_bits(stack, state, layer)
+        return Choices(loss[some], saved[some], some + at.start, "counts")
 
-
-def _cuts(
-    stack: Stack,
-    state: State,
-    seen: Seen,
-    curvature: Curvature,
-    read_bits: Array,
-    layer: int,
-    widest: Reals,
-) -> Iterator[Choices]:
-    """The last and the first bit of what a layer reads, and of the particles in a sum before."""
-    uses = float(stack.copies[layer]) * counts(stack, state, layer).sum(0)
-    uses = uses * (read_bits > 0)
-    if stack.cuts[layer]:
-        at = stack.read(layer)
-        yield _last(curvature.reads[at], state.reads[at], uses, at.start, "reads")
-        lost = curvature.reads[at] * seen.read_excess[at]
-        if layer == 0:  # the first bit less is paid with logic that saturates
-            free = state.read_tops[at] < widest
-            uses = np.where(free, uses, uses - float(stack.copies[0]) * read_bits)
-        yield _first(lost, uses, at.start, "read_tops")
-    if layer and (stack.pools[layer] in SUMS or not stack.cuts[layer]):
-        at = stack.neurons(layer - 1)
+    def cuts(self, layer: int) -> Iterator[Choices]:
+        """The last and the first bit of what is read, and of the particles in a sum before."""
+        stack, state, read_bits = self.stack, self.state, self.read_bits[layer]
+        uses = float(stack.copies[layer]) * counts(stack, state, layer).sum(0)
+        uses = uses * (read_bits > 0)
         if stack.cuts[layer]:
-            uses = np.full(len(uses), float(stack.copies[layer - 1])) * (uses > 0)
-        one = np.where(state.values[at] + state.value_tops[at] == 1, seen.value_excess[at], 0)
-        yield _last(curvature.values[at], state.values[at], uses, at.start, "values", one)
-        lost = curvature.values[at] * seen.value_excess[at]
-        yield _first(lost, uses, at.start, "value_tops")
+            at = stack.read(layer)
+            yield _last(self.curvature.reads[at], state.reads[at], uses, at.start, "reads")
+            lost = self.curvature.reads[at] * self.seen.read_excess[at]
+            if layer == 0:  # the first bit less is paid with logic that saturates
+                free = state.read_tops[at] < self.widest
+                uses = np.where(free, uses, uses - float(stack.copies[0]) * read_bits)
+            yield _first(lost, uses, at.start, "read_tops")
+        if layer and (stack.pools[layer] in SUMS or not stack.cuts[layer]):
+            at = stack.neurons(layer - 1)
+            if stack.cuts[layer]:
+                uses = np.full(len(uses), float(stack.copies[layer - 1])) * (uses > 0)
+            excess, curvature = self.seen.value_excess[at], self.curvature.values[at]
+            one = np.where(state.values[at] + state.value_tops[at] == 1, excess, 0)
+            yield _last(curvature, state.values[at], uses, at.start, "values", one)
+            yield _first(curvature * excess, uses, at.start, "value_tops")
 
 
 def _last(
