@@ -170,12 +170,21 @@ def descents(rows: Rows, seed: int) -> Iterator[Design]:
     sets = inputs == PARTICLES * 3
     shape = (PARTICLES, 3) if sets else (inputs,)
     inputs = shape[-1]
-    ones, widest = np.ones(len(x), np.float32), np.full(inputs, WORD[1], np.float32)
+    top = 2.0 ** WORD[1]
     for again, (kind, parts) in enumerate(itertools.cycle(SETS if sets else SHAPES)):
         network = Network(shape, (*map(_layer, parts), Dense(classes)))
-        words = (np.zeros(inputs, np.float32), np.ones(inputs, np.bool_))
-        number = AGAIN * seed + again
-        task = Task(x, y[:, None], ones, CROSS_ENTROPY, widest, *words, BATCH, number)
+        task = Task(
+            x=x,
+            y=y[:, None],
+            weights=np.ones(len(x), np.float32),
+            goal=CROSS_ENTROPY,
+            widest=np.full(inputs, WORD[1], np.float32),
+            ends=(np.full(inputs, -top), np.full(inputs, top - 2.0 ** -WORD[2])),
+            centre=np.zeros(inputs),
+            signed=np.ones(inputs, np.bool_),
+            batch=BATCH,
+            seed=AGAIN * seed + again,
+        )
         yield from (lean_designs if kind == "lean" else table_designs)(network, task)
 
 

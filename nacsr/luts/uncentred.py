@@ -51,7 +51,8 @@ def moved(
         entries = tuple(table.values[i] for i in old.tolist())
         if min(entries) == max(entries):
             return None
-        wider = LutFunc(table.name, "", wide.with_modes("TRN", "SAT"), table.value, values=entries)
+        value = span(min(entries), max(entries), table.value.frac)
+        wider = LutFunc(table.name, "", wide.with_modes("TRN", "SAT"), value, values=entries)
         return looked_up(builder, wider, index)
     top = builder.cast(index, span(low, high, domain.frac))
     start = builder.const(by, Fixed(by.bit_length() + 1, by.bit_length() + 1 - domain.frac))

@@ -114,7 +114,7 @@ class TablesSpec(Section):
 
     stacks: tuple[tuple[Positive, ...], ...] = ((12,),)
     phi: Positive = 1
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.04
     between: Positive = 8
     smooth: Annotated[float, Field(ge=0, le=5)] = 0.3
 

@@ -46,9 +46,11 @@ def task(network: Network, events: int = 400, seed: int = 3) -> Task:
         np.float32
     )
     inputs = network.input[-1]
-    widest, centre = np.full(inputs, 3, np.float32), np.zeros(inputs, np.float32)
-    signed = np.ones(inputs, np.bool_)
-    return Task(x, y[:, None], np.ones(events, np.float32), 0, widest, centre, signed, 64, seed)
+    ends = np.full(inputs, -8.0), np.full(inputs, 7.75)
+    words = {"widest": np.full(inputs, 3, np.float32), "ends": ends}
+    words |= {"centre": np.zeros(inputs), "signed": np.ones(inputs, np.bool_)}
+    weights = np.ones(events, np.float32)
+    return Task(x=x, y=y[:, None], weights=weights, goal=0, batch=64, seed=seed, **words)
 
 
 def regression(targets: int) -> Problem:

@@ -13,6 +13,7 @@ from nacsr.errors import GraphError, SpecError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Found, Problem
 from nacsr.frontends.neural.descents import Batches
+from nacsr.frontends.neural.pools import pooled
 from nacsr.frontends.neural.space import Conv, Dense, Flatten, Network
 from nacsr.frontends.neural.tables import descent, model, stage
 from nacsr.frontends.neural.tables.lower import lower
@@ -55,11 +56,11 @@ def test_settling_changes_no_score(network: Network, seed: int) -> None:
     rng = np.random.default_rng(seed)
     state = drawn_tables(network, rng)
     _, _, _, values = words(network, rng)
-    widest = np.full(3, 4, np.float32)
-    before, size = model.scores(state, values), model.total(state, widest)
+    ends = np.full(3, -16.0), np.full(3, 15.0)
+    before, size = model.scores(state, values), model.total(state, ends)
     model.settle(state)
     assert np.array_equal(model.scores(state, values), before)
-    assert model.total(state, widest) <= size
+    assert model.total(state, ends) <= size
     for layer in state:  # whatever is left says something
         bits = model.widths(layer, model.entries(layer))
         assert (bits[layer.live] > 0).all()
@@ -84,7 +85,7 @@ SHORT = Schedule(first=60, between=20, share=0.3, polish=20, rung=0.6, least=10.
 @pytest.mark.parametrize("network", ALL, ids=lambda n: n.title)
 def test_designs_shrink_and_repeat(network: Network) -> None:
     found = list(descent.descend(network, task(network), SHORT))
-    sizes = [model.total(state, task(network).widest) for state in found]
+    sizes = [model.total(state, task(network).ends) for state in found]
     assert len(found) >= 3
     assert all(a > b for a, b in pairwise(sizes))
     again = list(descent.descend(network, task(network), SHORT))
@@ -129,8 +130,8 @@ def one_layer(knots: np.ndarray) -> State:
     return state
 
 
-INSIDE = np.zeros(2, np.float32)
-"""Integer bits of words that never saturate."""
+INSIDE = np.full(2, -0.5), np.full(2, 0.5)
+"""Words that never saturate."""
 
 
 def test_the_table_that_says_least_goes_first() -> None:
@@ -147,7 +148,7 @@ def test_words_lose_the_bits_that_say_least() -> None:
     state = one_layer(np.array([[[-8, 8], [-8, 8]]], np.float64))
     visits = np.zeros((1, ENTRIES))
     visits[0, MIDDLE - 4 : MIDDLE + 4] = 100  # only the middle is ever read
-    drop(state, [Seen(visits, np.ones(2))], 0.01, np.full(1, 9, np.float32))
+    drop(state, [Seen(visits, np.ones(2))], 0.01, (np.full(1, -99.0), np.full(1, 99.0)))
     assert (state[0].reads.tolist(), state[0].tops.tolist()) == ([3.0], [1.0])
     assert state[0].steps.tolist() == [4.0, 4.0]
 
@@ -162,11 +163,52 @@ def test_a_bit_is_worth_less_where_its_loss_has_to_be_saturated() -> None:
     assert saved[0] - saved[1] == 6  # five bits are saturated, or it was six
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(ALL), SEEDS)
+def test_what_saturates_is_among_what_may(network: Network, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    state = drawn_tables(network, rng)
+    ends = np.full(3, -2.0), np.full(3, 1.75)
+    x = rng.integers(-8, 8, (300, *network.input)) / 4
+    made = [model.entries(layer) for layer in state]
+    may = model.saturated(state, made, ends)
+    values = x
+    for n, layer in enumerate(state):
+        if layer.pool:
+            values = pooled(values.reshape(len(x), -1, len(layer.live)), layer.pool)
+        read = values.reshape(-1, len(layer.live)) + layer.away
+        first, last = layer.ends
+        assert not ((read < first) | (read >= last)).any(0)[~may[n]].any()
+        values = model.scores(state[: n + 1], x.reshape(len(x), -1))
+        if layer.copies > 1:
+            values = particles_of(state[: n + 1], x)
+
+
+def particles_of(state: State, x: np.ndarray) -> np.ndarray:
+    """Sums of every particle, one after the other."""
+    alone = [replace(layer, copies=1) for layer in state]
+    found = [model.scores(alone, x[:, p]) for p in range(x.shape[1])]
+    return np.stack(found, 1)
+
+
+def test_about_the_share_that_is_asked_for_is_dropped() -> None:
+    state = begun(PERCEPTRON, 4, np.random.default_rng(0))
+    training = descent._Training(state, task(PERCEPTRON), 0.3)
+    batches, ends = Batches(task(PERCEPTRON)), task(PERCEPTRON).ends
+    shares = []
+    for _ in range(20):
+        training.go(batches, np.full(20, 1e-2))
+        before = model.total(state, ends)
+        drop(state, training.seen(), 0.05, ends)
+        shares.append(1 - model.total(state, ends) / before)
+    assert 0.03 < np.mean(shares) < 0.12
+
+
 def test_words_without_a_sign_are_read_from_zero_where_that_reaches() -> None:
     given_task = task(PERCEPTRON)
     x = given_task.x - given_task.x.min(0)
     x[:, 1] *= 20
-    words = {"centre": np.float32([5.1, 40.0, 2.9]), "signed": np.array([False, False, True])}
+    words = {"centre": np.array([5.1, 40.0, 2.9]), "signed": np.array([False, False, True])}
     (layer,) = begun(Network((3,), (Dense(2),)), 4, np.random.default_rng(0))
     descent._aligned(layer, replace(given_task, x=x - words["centre"], **words))
     assert layer.signed.tolist() == [False, True, True]

@@ -39,7 +39,8 @@ class Task:
         y: (events, targets): a class index, or real targets.
         weights: of events.
         goal: a loss of ``population.steps``.
-        widest: integer bits that every word of an input fits into, (features,).
+        widest: integer bits that every word of an input fits into, beside a sign, (features,).
+        ends: the least and the largest word of each, (features,).
         centre: what was subtracted from them, in standard units, (features,).
         signed: whether they have a sign before that, (features,).
         batch: events of a step.
@@ -51,7 +52,8 @@ class Task:
     weights: Reals
     goal: int
     widest: Reals
-    centre: Reals
+    ends: tuple[Array, Array]
+    centre: Array
     signed: NDArray[np.bool_]
     batch: int
     seed: int
@@ -125,34 +127,40 @@ def _task(problem: Problem, rows: Rows, network: Network, job: Job) -> Task:
     x, events = rows.x.numpy(), len(rows.x)
     weights = np.ones(events, np.float32) if rows.weights is None else rows.weights.numpy()
     inputs = network.input[-1]
+    ends = _ends(problem, inputs)
     return Task(
-        x,
-        rows.y.numpy().astype(np.float32).reshape(events, -1),
-        weights,
-        goal_of(rows),
-        widest(problem, inputs),
-        *_words(problem, inputs),
-        lessons.batch_size(events),
-        lessons.stream(job.payload["seed"], job.kind, network.key),
+        x=x,
+        y=rows.y.numpy().astype(np.float32).reshape(events, -1),
+        weights=weights,
+        goal=goal_of(rows),
+        widest=_widest(*ends),
+        ends=ends,
+        centre=_centre(problem, inputs),
+        signed=np.array([f.type.signed for f in problem.features[:inputs]]),
+        batch=lessons.batch_size(events),
+        seed=lessons.stream(job.payload["seed"], job.kind, network.key),
     )
 
 
-def widest(problem: Problem, inputs: int) -> Reals:
-    """Integer bits that every standardised word fits into, of each input of a particle."""
+def _ends(problem: Problem, inputs: int) -> tuple[Array, Array]:
+    """The least and the largest standardised word of each input of a particle."""
     ends = np.array([[f.type.min_raw, f.type.max_raw] for f in problem.features], np.int64).T
-    values = np.abs(standardise(ends, problem.features, problem.scaling)).max(0)
-    whole = np.floor(np.log2(values)) + 1
-    return np.asarray(whole.reshape(-1, inputs).max(0), np.float32)
+    low, high = standardise(ends, problem.features, problem.scaling).reshape(2, -1, inputs)
+    return low.min(0), high.max(0)
 
 
-def _words(problem: Problem, inputs: int) -> tuple[Reals, NDArray[np.bool_]]:
-    """Centres and signs of the words of a particle; those of all particles are alike."""
+def _widest(low: Array, high: Array) -> Reals:
+    """Integer bits of words, beside a sign: the most negative one needs no more than the others."""
+    inside = np.floor(np.log2(np.maximum(high, 2.0**-40))) + 1
+    below = np.ceil(np.log2(np.maximum(-low, 2.0**-40)))
+    return np.asarray(np.maximum(inside, below), np.float32)
+
+
+def _centre(problem: Problem, inputs: int) -> Array:
+    """What was subtracted from the words of a particle, in standard units."""
     scaling, features = problem.scaling, problem.features[:inputs]
-    centre = [
-        offset * feature.type.lsb * 2.0**-shift
-        for feature, offset, shift in zip(features, scaling.offsets, scaling.shifts, strict=False)
-    ]
-    return np.array(centre, np.float32), np.array([f.type.signed for f in features])
+    parts = zip(features, scaling.offsets, scaling.shifts, strict=False)
+    return np.array([offset * f.type.lsb * 2.0**-shift for f, offset, shift in parts])
 
 
 def _found(candidate: Candidate, design: Design, rows: Rows, problem: Problem) -> Found:

@@ -40,13 +40,13 @@ def descend(network: Network, task: Task, schedule: Schedule) -> Iterator[State]
     next_rung = math.inf
     while True:
         model.settle(state)
-        size = model.total(state, task.widest)
+        size = model.total(state, task.ends)
         if size <= next_rung:
             yield _polished(state, batches, task, schedule)
             next_rung = size * schedule.rung
         if size <= schedule.least:
             return
-        drop(state, training.seen(), schedule.share, task.widest)
+        drop(state, training.seen(), schedule.share, task.ends)
         rates = falling(schedule.between, schedule.rate)
         training.go(batches, 0.3 * schedule.rate + 0.7 * rates)
 
@@ -81,8 +81,7 @@ class _Room:
         sums: (rows, outputs).
         entries, by_entry: of all tables, and scratch of that size.
         visits, noise: see ``Seen``; sums over steps.
-        m, v: moments of the knots and the bias.
-        step_m, step_v: of the bias.
+        moments, bias_moments: of Adam, for the knots and the bias.
     """
 
     words: Reals
@@ -90,7 +89,7 @@ class _Room:
     sums: Reals
     entries: Reals
     by_entry: Reals
-    visits: Reals
+    visits: NDArray[np.float64]
     noise: NDArray[np.float64]
     moments: tuple[Reals, Reals]
     bias_moments: tuple[Reals, Reals]
@@ -106,7 +105,7 @@ def _room(layer: Layer, batch: int) -> _Room:
         sums=np.zeros((rows, outputs), np.float32),
         entries=np.zeros(table, np.float32),
         by_entry=np.zeros(table, np.float32),
-        visits=np.zeros((inputs, ENTRIES), np.float32),
+        visits=np.zeros((inputs, ENTRIES)),
         noise=np.zeros(outputs),
         moments=(np.zeros_like(layer.knots).ravel(), np.zeros_like(layer.knots).ravel()),
         bias_moments=(np.zeros_like(layer.bias), np.zeros_like(layer.bias)),
@@ -125,7 +124,7 @@ class _Training:
     def seen(self) -> list[Seen]:
         """What the last steps saw."""
         per_event = self._task.batch / max(self._steps, 1)
-        return [Seen(r.visits.astype(np.float64), per_event * r.noise) for r in self._rooms]
+        return [Seen(r.visits.copy(), per_event * r.noise) for r in self._rooms]
 
     def go(self, batches: Batches, rates: NDArray[np.float64]) -> None:
         """Some steps."""

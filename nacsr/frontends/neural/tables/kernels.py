@@ -43,7 +43,7 @@ def expand(knots: Reals, live: Flags, steps: Reals, entries: Reals) -> None:
 
 @compiled
 def address(
-    x: Numbers, away: Reals, reads: Reals, tops: Reals, signed: Flags, places: Places
+    x: Numbers, away: Numbers, reads: Reals, tops: Reals, signed: Flags, places: Places
 ) -> None:
     """Entries that words address: cut off below, saturated above.
 
@@ -78,7 +78,7 @@ def look_up(entries: Numbers, places: Places, used: Flags, bias: Numbers, z: Num
 
 @reordered
 def to_knots(
-    d: Reals, places: Places, used: Flags, live: Flags, room: Reals, visits: Reals, g: Reals
+    d: Reals, places: Places, used: Flags, live: Flags, room: Reals, visits: Numbers, g: Reals
 ) -> None:
     """Gradient by the knots, straight through rounding.
 
@@ -95,7 +95,7 @@ def to_knots(
         for i in range(places.shape[1]):
             if used[i]:
                 k = places[r, i]
-                visits[i, k] += f32(1)
+                visits[i, k] += 1.0
                 for j in range(d.shape[1]):
                     room[i, k, j] += d[r, j]
     g[:] = 0

@@ -43,11 +43,11 @@ def lower(
     lanes, size = Lanes(), len(state[0].live)
     ports = _words(lanes, features, scaling)
     particles = [ports[at : at + size] for at in range(0, len(ports), size)]
-    for layer in state:
+    for n, layer in enumerate(state):
         if layer.pool:
             values = lanes.pooled([[w.value for w in words] for words in particles], layer.pool)
             particles = [[_Word(value) for value in values]]
-        particles = [_sums(lanes, layer, words) for words in particles]
+        particles = [_sums(lanes, n, layer, words) for words in particles]
     (scores,) = particles
     return lanes.graph(outputs, [word.value for word in scores], units)
 
@@ -70,7 +70,7 @@ def _words(lanes: Lanes, features: Sequence[Feature], scaling: Scaling) -> list[
     return found
 
 
-def _sums(lanes: Lanes, layer: Layer, words: Sequence[_Word]) -> list[_Word]:
+def _sums(lanes: Lanes, n: int, layer: Layer, words: Sequence[_Word]) -> list[_Word]:
     """What a layer makes of the words of a particle; the bias stands in the first table."""
     table, found = model.entries(layer), []
     for j, constant in enumerate(model.bias(layer).tolist()):
@@ -78,21 +78,21 @@ def _sums(lanes: Lanes, layer: Layer, words: Sequence[_Word]) -> list[_Word]:
         for i in np.flatnonzero(layer.live[:, j]).tolist():
             entries = table[i, layer.visited(i), j] + constant
             word = _Word(words[i].value, words[i].offset + Fraction(float(layer.away[i])))
-            terms.append((_read(lanes, _fitted(layer, i, j, entries), word), 1))
+            terms.append((_read(lanes, _fitted(f"t{n}_{i}_{j}", layer, i, j, entries), word), 1))
             constant = 0.0
         value = total(lanes.builder, terms) if terms else lanes.constant(constant)
         found.append(_Word(value))
     return found
 
 
-def _fitted(layer: Layer, i: int, j: int, entries: Array) -> LutFunc:
+def _fitted(name: str, layer: Layer, i: int, j: int, entries: Array) -> LutFunc:
     """A table as one of the compiler's."""
     steps, bits = int(layer.steps[j]), int(layer.bits[i])
     raw = np.ldexp(entries, steps).astype(np.int64)
     signed = bool(layer.signed[i])
     domain = Fixed(bits, int(layer.tops[i]) + 1, signed, Rounding.TRN, Overflow.SAT)
     value = span(int(raw.min()), int(raw.max()), steps)
-    return LutFunc(f"t{i}_{j}", "", domain, value, values=tuple(raw.tolist()))
+    return LutFunc(name, "", domain, value, values=tuple(raw.tolist()))
 
 
 def _read(lanes: Lanes, table: LutFunc, word: _Word) -> int:

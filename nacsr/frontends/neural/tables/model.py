@@ -10,6 +10,8 @@ from nacsr.frontends.neural.tables import kernels
 from nacsr.frontends.neural.tables.state import ENTRIES, Layer, Reals, State
 
 Array = NDArray[np.float64]
+Ends = tuple[Array, Array]
+"""The least and the largest of some values."""
 
 CHUNK = 8192
 """Events evaluated at a time."""
@@ -77,34 +79,34 @@ def luts(layer: Layer, table: Array) -> Array:
     return np.where(layer.live & (bits > 0), layer.copies * each, 0.0)
 
 
-def total(state: State, widest: Reals) -> float:
-    """About the LUTs of all tables and adders, and of what saturates words."""
+def total(state: State, ends: Ends) -> float:
+    """About the LUTs of all tables and adders, and of what saturates words, placed and routed:
+    six inputs are one LUT. Estimates of C-synthesis are larger.
+    """
     made = [entries(layer) for layer in state]
     found = 0.0
-    pairs = zip(state, made, saturated(state, made, widest), strict=True)
+    pairs = zip(state, made, saturated(state, made, ends), strict=True)
     for layer, table, beyond in pairs:
         found += float(luts(layer, table).sum())
         found += layer.copies * float(layer.bits[beyond & layer.used].sum())
     return found
 
 
-def saturated(state: State, made: list[Array], widest: Reals) -> list[NDArray[np.bool_]]:
+def saturated(state: State, made: list[Array], ends: Ends) -> list[NDArray[np.bool_]]:
     """Whether what a layer reads may lie beyond the ends of its words, (inputs,) each.
 
     Args:
         state: the network.
         made: entries of its layers.
-        widest: integer bits that every word of an input fits into, (features,).
+        ends: the least and the largest word of every input, (features,) each.
     """
-    high = np.ldexp(1.0, widest.astype(int))
-    low, found = -high, []
+    (low, high), found = ends, []
     for n, (layer, table) in enumerate(zip(state, made, strict=True)):
         if layer.pool:
             particles = state[n - 1].copies // layer.copies
             low, high = (_pooled_end(end, layer.pool, particles) for end in (low, high))
         first, last = layer.ends
-        low = np.where(layer.signed, low, np.maximum(low, 0))
-        found.append((low < first) | (high > last))
+        found.append((low + layer.away < first) | (high + layer.away >= last))
         low, high = _sum_ends(layer, table)
     return found
 
@@ -136,7 +138,7 @@ def settle(state: State) -> None:
         for i, j in np.argwhere(layer.live & (bits == 0)).tolist():
             constant[j] += table[i, layer.visited(i)[0], j]
         layer.live &= bits > 0
-        layer.bias[:] = constant
+        layer.bias += constant - bias(layer)  # what it is beyond its grid stays
     for before, layer in zip(state[-2::-1], state[:0:-1], strict=True):
         before.live &= layer.used
 
@@ -151,5 +153,5 @@ def _read_constants(before: Layer, layer: Layer) -> None:
     places = np.empty((1, len(fixed)), np.int32)
     address(layer, np.ascontiguousarray(word.reshape(1, -1)), places)
     table = entries(layer)[np.arange(len(fixed)), places[0]]
-    layer.bias[:] = bias(layer) + table[fixed].sum(0)
+    layer.bias += table[fixed].sum(0)
     layer.live[fixed] = False

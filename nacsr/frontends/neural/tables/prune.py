@@ -2,8 +2,9 @@
 
 A change of a table by ``f(x)`` is taken to cost a loss of ``h E[f(x)**2] / 2``, where ``h`` is the
 mean squared gradient of an event by the sum (the diagonal Fisher information, as in Le Cun et al.,
-Optimal Brain Damage, 1990), and the mean is over the words that were seen: what a table loses
-with a bit of its address, or as a whole, is known exactly, since it is a list of numbers.
+Optimal Brain Damage, 1990), and the mean is over the words that were seen: what becomes of a table,
+as a list of numbers, is known. Of entries that a bit told apart it is how far they were from their
+mean, which training then finds.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.neural.tables import model
-from nacsr.frontends.neural.tables.state import Flags, Layer, Reals, State
+from nacsr.frontends.neural.tables.state import Flags, Layer, State
 
 Array = NDArray[np.float64]
 
 LEAST_SAVED = 0.25
-"""LUTs: what saves nothing is not free."""
+"""LUTs: what saves almost nothing is not free."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,20 +67,21 @@ class Item:
         return kind, self.layer, self.where
 
 
-def drop(state: State, seen: Sequence[Seen], share: float, widest: Reals) -> None:
+def drop(state: State, seen: Sequence[Seen], share: float, ends: model.Ends) -> None:
     """Drop a share of the LUTs, the cheapest in loss first, in place.
 
     Args:
         state: the network.
         seen: of its layers.
         share: of the LUTs.
-        widest: integer bits that every word of an input fits into, (features,).
+        ends: the least and the largest word of every input, (features,) each.
     """
     items: list[Item] = []
     made = [model.entries(layer) for layer in state]
-    beyond, size = model.saturated(state, made, widest), model.total(state, widest)
+    beyond, size = model.saturated(state, made, ends), model.total(state, ends)
     for number, (layer, record) in enumerate(zip(state, seen, strict=True)):
-        items += _items(number, layer, record, made[number], beyond[number])
+        found = _items(number, layer, record, made[number], beyond[number])
+        items += [item for item in found if item.saved > 0]
     saved, words = 0.0, set()
     for item in sorted(items, key=lambda item: item.price):
         if item.word not in words:

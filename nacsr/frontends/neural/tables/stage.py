@@ -25,7 +25,8 @@ class Schedule:
         least: LUTs at which it ends.
         rate: learning rate.
         steps: fraction bits of the entries to begin with.
-        smooth: how fast, beside the learning rate, tables lose their bends; stable below 6.
+        smooth: how fast, beside the learning rate, tables lose their bends; below 6 none
+            overshoots.
     """
 
     first: int = 4000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,8 +23,6 @@ MIDDLE = ENTRIES // 2
 SPACING = 4
 """Entries from one knot to the next."""
 KNOTS = ENTRIES // SPACING + 1
-
-POOLS: Mapping[str, int] = {"mean": 1, "max": 2, "sum": 3}
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +50,7 @@ class Layer:
     reads: Reals
     tops: Reals
     signed: Flags
-    away: Reals
+    away: NDArray[np.float64]
     copies: int
     pool: str
 
@@ -129,7 +126,7 @@ def _layer(
         reads=np.full(inputs, BASE, np.float32),
         tops=np.full(inputs, BITS - BASE - 1, np.float32),
         signed=np.ones(inputs, np.bool_),
-        away=np.zeros(inputs, np.float32),
+        away=np.zeros(inputs),
         copies=math.prod(shape[:-1]),
         pool=pool,
     )
