@@ -23,6 +23,9 @@ def logic(state: State, kind: str) -> Logic:
         kind: one of ``da4ml_logic.KINDS``.
     """
     first = state[0]
+    if not first.signed.all() or first.away.any():
+        msg = "its words are not read as they are standardised"
+        raise ValueError(msg)
     i, f = (np.tile(bits.astype(np.int64), first.copies) for bits in (first.tops, first.reads))
     return Logic.traced(Inputs(i, f, "TRN", kind), lambda inputs: _scores(state, inputs))
 

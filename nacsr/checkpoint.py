@@ -27,9 +27,9 @@ def load_module(source: str) -> nn.Sequential:
             they are not those of its graph.
     """
     from nacsr.frontends.neural import jobs, qat
-    from nacsr.frontends.neural.frontend import DESCENTS
     from nacsr.frontends.neural.lowering.lower import from_brevitas
     from nacsr.frontends.neural.space import Network
+    from nacsr.frontends.neural.stacks import DESCENTS
 
     named = run_and_id(source)
     if named is None:

@@ -74,40 +74,46 @@ class LocalSpec(Section):
     designs: Count = 8
 
 
-class LeanSpec(Section):
-    """Networks whose weights are sums of a few signed powers of two and whose values have bits of
-    their own. What costs least loss for each adder bit is dropped, round by round, with training
-    in between; a design is kept wherever the adders have shrunk by a third.
+class _DescentSpec(Section):
+    """Networks that are made smaller round by round, with training in between.
 
     Attributes:
         stacks: widths of the hidden layers to begin with; one descent each.
-        phi: how many of them stand before the pool of deep sets.
-        share: of the adder bits, dropped in a round.
+        phi: how many of them stand before the pool of deep sets, at most.
+        share: of the hardware, dropped in a round.
         between: a round has the search's steps divided by this.
     """
 
-    stacks: tuple[tuple[Positive, ...], ...] = ((32, 16),)
+    stacks: tuple[tuple[Positive, ...], ...]
     phi: Positive = 2
     share: Annotated[float, Field(gt=0, lt=1)] = 0.05
     between: Positive = 8
 
     @field_validator("stacks")
     @classmethod
-    def _stacks(cls, value: Any) -> Any:
+    def _stacks(cls, value: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        if len(set(value)) < len(value):
+            msg = "gives a stack twice, which would be the same networks again"
+            raise ValueError(msg)
         return some(value)
 
 
-class TablesSpec(Section):
+class LeanSpec(_DescentSpec):
+    """Networks whose weights are sums of a few signed powers of two and whose values have bits of
+    their own. What costs least loss for each adder bit is dropped; a design is kept wherever the
+    adders have shrunk by a third. Attributes as of every descent.
+    """
+
+    stacks: tuple[tuple[Positive, ...], ...] = ((32, 16),)
+
+
+class TablesSpec(_DescentSpec):
     """Networks whose every edge is a learned table of one input (as Kolmogorov-Arnold networks
-    are). What costs least loss for each LUT is dropped, round by round, with training in between:
-    tables, and bits of what they read and give; a design is kept wherever the LUTs have shrunk by
-    three tenths.
+    are). What costs least loss for each LUT is dropped: tables, and bits of what they read and
+    give; a design is kept wherever the LUTs have shrunk by three tenths. Attributes as of every
+    descent, and:
 
     Attributes:
-        stacks: widths of the hidden layers to begin with; one descent each.
-        phi: how many of them stand before the pool of deep sets.
-        share: of the LUTs, dropped in a round.
-        between: a round has the search's steps divided by this.
         smooth: how strongly tables are drawn to straight lines: few events would be learnt by
             heart.
     """
@@ -115,13 +121,7 @@ class TablesSpec(Section):
     stacks: tuple[tuple[Positive, ...], ...] = ((12,),)
     phi: Positive = 1
     share: Annotated[float, Field(gt=0, lt=1)] = 0.04
-    between: Positive = 8
     smooth: Annotated[float, Field(ge=0, le=5)] = 0.3
-
-    @field_validator("stacks")
-    @classmethod
-    def _stacks(cls, value: Any) -> Any:
-        return some(value)
 
 
 class _Quantised(Choices):
@@ -169,6 +169,14 @@ class DeepSetsSpec(_Quantised):
     rho: StackSpec = StackSpec(depth=(0, 1, 2))
     lean: LeanSpec | None = LeanSpec()
     tables: TablesSpec | None = TablesSpec()
+
+    @field_validator("lean", "tables")
+    @classmethod
+    def _before_the_pool(cls, value: _DescentSpec | None) -> _DescentSpec | None:
+        if value and not all(value.stacks):
+            msg = "stacks: every one needs a layer before the pool, such as [12]"
+            raise ValueError(msg)
+        return value
 
 
 class ImageSpec(_Quantised):

@@ -23,7 +23,7 @@ from nacsr.emit.project import load
 from nacsr.errors import ArchiveError, CompileError, FileError, SpecError, ToolError
 from nacsr.finish import design_jobs, run_design_job
 from nacsr.frontends.neural import qat
-from nacsr.frontends.neural.frontend import DESCENTS
+from nacsr.frontends.neural.stacks import DESCENTS
 from nacsr.frontends.stem import scores
 from nacsr.metrics import accuracy
 from nacsr.prepare import prepare

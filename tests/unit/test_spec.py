@@ -114,6 +114,16 @@ def test_from_mapping_takes_python_values():
         ("split: {train: 0.9}", "split: train, validation and test must sum to 1"),
         ("split: {train: 1.5}", "split.train: expected less than 1, got 1.5"),
         (
+            "families: {network: {tables: {stacks: [[3], [3]]}}}",
+            "families.network.tables.stacks: gives a stack twice, which would be the same networks "
+            "again",
+        ),
+        (
+            "families: {network: {kind: deepsets, tables: {stacks: [[]]}}}",
+            "families.network.tables: stacks: every one needs a layer before the pool, such as "
+            "[12]",
+        ),
+        (
             "families: {network: {depth: [1, two]}}",
             "families.network.depth[1]: expected an integer, got 'two'",
         ),

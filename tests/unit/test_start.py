@@ -137,10 +137,13 @@ def test_networks_of_an_earlier_run(tmp_path: Path):
     network = decode(spec, drawn, shape, 5)
     genotype = {**network.to_dict(), "training": "search, rung 0"}
     made = Candidate("network", genotype, 1, network.title)
+    lean = Candidate("network", {**genotype, "training": "lean"}, 1, "lean 32-16-5")
     formula = Candidate("expression", {}, 1, "y = 0")
     with Archive(tmp_path, create=True) as archive:
-        archive.record("job", Outcome(found=(Found(made), Found(formula))))
+        found = [Found(c) for c in (made, formula, lean)]
+        archive.record("job", Outcome(found=tuple(found)))
     assert titles((f"{tmp_path}:{made.id[:6]}",)) == [network.title]
+    assert "another kind (lean); give one of the search" in refusal((f"{tmp_path}:{lean.id}",))
     assert "is an expression; give a network" in refusal((f"{tmp_path}:{formula.id}",))
     assert "no candidate is called 'zz'" in refusal((f"{tmp_path}:zz",))
 

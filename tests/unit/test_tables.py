@@ -14,6 +14,7 @@ from nacsr.fixed import Fixed
 from nacsr.frontends.base import Found, Problem
 from nacsr.frontends.neural.descents import Batches
 from nacsr.frontends.neural.pools import pooled
+from nacsr.frontends.neural.population.steps import LOGISTIC
 from nacsr.frontends.neural.space import Conv, Dense, Flatten, Network
 from nacsr.frontends.neural.tables import descent, model, stage
 from nacsr.frontends.neural.tables.lower import lower
@@ -109,6 +110,18 @@ def test_a_table_learns_what_no_line_says() -> None:
     network = Network((3,), (Dense(2),))
     first = next(descent.descend(network, replace(given_task, y=y), Schedule(first=400)))
     assert (model.scores(first, given_task.x).argmax(1) == y[:, 0]).mean() > 0.95
+
+
+def test_weights_of_events_decide_between_two_classes() -> None:
+    given_task = task(PERCEPTRON, 2000)
+    x, y = given_task.x, given_task.y.copy()
+    wrong = np.arange(len(y)) % 2 == 0  # half of the labels lie, and weigh nothing
+    y[wrong] = 1 - y[wrong]
+    weights = np.where(wrong, 0, 2).astype(np.float32)
+    lied_to = replace(given_task, y=y, weights=weights, goal=LOGISTIC)
+    network = Network((3,), (Dense(4), Dense(1)))
+    first = next(descent.descend(network, lied_to, Schedule(first=400, polish=100)))
+    assert ((model.scores(first, x)[:, 0] > 0) == given_task.y[:, 0]).mean() > 0.85
 
 
 def test_smoothing_takes_bends_out() -> None:

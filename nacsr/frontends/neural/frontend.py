@@ -32,8 +32,6 @@ TOGETHER = 8
 
 T = TypeVar("T")
 
-DESCENTS = (lean.KIND, tables.KIND)
-"""What makes one network smaller and smaller."""
 RUNS = {**jobs.RUNS, **lean.RUNS, **tables.RUNS, **local.RUNS}
 """What runs each kind of job."""
 

@@ -11,6 +11,9 @@ from nacsr.frontends.neural.jobs import FAMILY
 from nacsr.frontends.neural.space import Dense, Network, Pool
 from nacsr.spec import DeepSetsSpec, LeanSpec, MlpSpec, TablesSpec
 
+LEAN, TABLES = DESCENTS = ("lean", "tables")
+"""How such networks were trained, as the archive says it."""
+
 
 def jobs(
     problem: Problem,

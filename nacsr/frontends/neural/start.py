@@ -12,6 +12,7 @@ from nacsr.frontends.neural.space import Dense, Layer, Network, Pool
 from nacsr.frontends.neural.space.encode import encode
 from nacsr.frontends.neural.space.genes import sized
 from nacsr.frontends.neural.space.layers import Shape
+from nacsr.frontends.neural.stacks import DESCENTS
 from nacsr.search.nsga2 import Genes
 from nacsr.spec import DeepSetsSpec, MlpSpec, NetworkSpec, StackSpec
 
@@ -83,6 +84,9 @@ def _of_run(given: str) -> Network:
         candidate = archive.entry(id_).candidate
     if candidate.family != "network":
         msg = f"{given} is an {candidate.family}; give a network"
+        raise SpecError(msg)
+    if (kind := candidate.genotype.get("training")) in DESCENTS:
+        msg = f"{given} is a network of another kind ({kind}); give one of the search"
         raise SpecError(msg)
     return Network.from_dict(candidate.genotype)
 

@@ -9,7 +9,7 @@ from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import lessons, stacks
 from nacsr.spec import Budget, DeepSetsSpec, MlpSpec
 
-KIND = "lean"
+KIND = stacks.LEAN
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import lessons, stacks
 from nacsr.spec import Budget, DeepSetsSpec, MlpSpec
 
-KIND = "tables"
+KIND = stacks.TABLES
 
 
 @dataclass(frozen=True, slots=True)
