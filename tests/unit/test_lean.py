@@ -163,7 +163,7 @@ def test_what_costs_least_for_its_bits_goes_first() -> None:
 
 # --- the job of a study ---------------------------------------------------------------------
 
-BUDGET = replace(BUDGETS["quick"], search_steps=240)
+BUDGET = replace(BUDGETS["quick"], search_steps=240, final_steps=240)
 SMALL = LeanSpec(stacks=((4,),), phi=1, share=0.3)
 
 

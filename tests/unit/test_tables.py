@@ -256,7 +256,7 @@ def test_images_are_refused() -> None:
 
 # --- the job of a study ---------------------------------------------------------------------
 
-BUDGET = replace(BUDGETS["quick"], search_steps=240)
+BUDGET = replace(BUDGETS["quick"], search_steps=240, final_steps=240)
 SMALL = TablesSpec(stacks=((4,),), share=0.3)
 
 

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from nacsr.frontends.base import Job, Problem
 from nacsr.frontends.neural.jobs import FAMILY
+from nacsr.frontends.neural.lessons import useful_steps
 from nacsr.frontends.neural.space import Dense, Network, Pool
-from nacsr.spec import DeepSetsSpec, LeanSpec, MlpSpec, TablesSpec
+from nacsr.spec import Budget, DeepSetsSpec, LeanSpec, MlpSpec, TablesSpec
 
 LEAN, TABLES = DESCENTS = ("lean", "tables")
 """How such networks were trained, as the archive says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Of the optimiser: before anything is dropped, after every drop, and of a design."""
+
+    first: int
+    between: int
+    polish: int
+
+    @classmethod
+    def of(cls, budget: Budget, events: int, between: int) -> Steps:
+        """Those of a budget: designs are trained like the finalists of a search, rounds less."""
+        first = useful_steps(budget.final_steps, events)
+        round_ = useful_steps(budget.search_steps, events) // between
+        return cls(first, max(round_, 2), max(first // 3, 2))
 
 
 def jobs(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from nacsr.frontends.base import Job, Outcome, Problem
-from nacsr.frontends.neural import lessons, stacks
+from nacsr.frontends.neural import stacks
 from nacsr.spec import Budget, DeepSetsSpec, MlpSpec
 
 KIND = stacks.LEAN
@@ -44,11 +44,9 @@ def made(problem: Problem, spec: MlpSpec | DeepSetsSpec, budget: Budget, seed: i
     lean = spec.lean
     if lean is None:
         return []
-    steps = lessons.useful_steps(budget.search_steps, len(problem.train.y))
+    steps = stacks.Steps.of(budget, len(problem.train.y), lean.between)
     schedule = Schedule(
-        first=steps,
-        between=max(steps // lean.between, 2),
-        polish=max(steps // 3, 2),
+        **asdict(steps),
         share=lean.share,
     )
     return stacks.jobs(problem, spec, KIND, lean, asdict(schedule), seed)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from nacsr.frontends.base import Job, Outcome, Problem
-from nacsr.frontends.neural import lessons, stacks
+from nacsr.frontends.neural import stacks
 from nacsr.spec import Budget, DeepSetsSpec, MlpSpec
 
 KIND = stacks.TABLES
@@ -45,11 +45,9 @@ def made(problem: Problem, spec: MlpSpec | DeepSetsSpec, budget: Budget, seed: i
     given = spec.tables
     if given is None:
         return []
-    steps = lessons.useful_steps(budget.search_steps, len(problem.train.y))
+    steps = stacks.Steps.of(budget, len(problem.train.y), given.between)
     schedule = Schedule(
-        first=steps,
-        between=max(steps // given.between, 2),
-        polish=max(steps // 3, 2),
+        **asdict(steps),
         share=given.share,
         smooth=given.smooth,
     )
