@@ -8,7 +8,7 @@ import tempfile
 import numpy as np
 
 import nacsr
-from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, LeanSpec, MlpSpec
+from nacsr.spec import DatasetSpec, ExpressionSpec, FamiliesSpec, LeanSpec, MlpSpec, TablesSpec
 
 
 def events(n: int = 3000) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +31,8 @@ def main() -> None:
                 depth=(1, 2),
                 widths=(4, 8),
                 weight_bits=(4, 6),
-                lean=LeanSpec(stacks=((8,),)),
+                lean=LeanSpec(stacks=((8,),), share=0.2),
+                tables=TablesSpec(stacks=((4,),), share=0.2),
             ),
         ),
     )
