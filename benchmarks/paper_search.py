@@ -101,9 +101,11 @@ def show(entry: Entry) -> str:
     value = {(m.metric, m.stage): m for m in entry.measurements if not m.label}
     test = value["accuracy", "test"]
     luts, dsps, cycles = (value[n, "csynth"].value for n in ("luts", "dsps", "latency_cycles"))
+    bops = value.get(("bops", "architecture"))
+    counted = f"{bops.value:,.0f}" if bops else "-"  # of lean and table networks none are
     return (
         f"{entry.id}  {test.value:.4f} ± {test.error:.4f}  {luts:10,.0f}  {dsps:6,.0f}  "
-        f"{cycles:4.0f}  {value['bops', 'architecture'].value:12,.0f}  {entry.candidate.title}"
+        f"{cycles:4.0f}  {counted:>12}  {entry.candidate.title}"
     )
 
 
