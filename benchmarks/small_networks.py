@@ -178,7 +178,6 @@ def descents(rows: Rows, seed: int) -> Iterator[Design]:
             y=y[:, None],
             weights=np.ones(len(x), np.float32),
             goal=CROSS_ENTROPY,
-            widest=np.full(inputs, WORD[1], np.float32),
             ends=(np.full(inputs, -top), np.full(inputs, top - 2.0 ** -WORD[2])),
             centre=np.zeros(inputs),
             signed=np.ones(inputs, np.bool_),

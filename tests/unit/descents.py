@@ -47,8 +47,7 @@ def task(network: Network, events: int = 400, seed: int = 3) -> Task:
     )
     inputs = network.input[-1]
     ends = np.full(inputs, -8.0), np.full(inputs, 7.75)
-    words = {"widest": np.full(inputs, 3, np.float32), "ends": ends}
-    words |= {"centre": np.zeros(inputs), "signed": np.ones(inputs, np.bool_)}
+    words = {"ends": ends, "centre": np.zeros(inputs), "signed": np.ones(inputs, np.bool_)}
     weights = np.ones(events, np.float32)
     return Task(x=x, y=y[:, None], weights=weights, goal=0, batch=64, seed=seed, **words)
 

@@ -39,9 +39,8 @@ class Task:
         y: (events, targets): a class index, or real targets.
         weights: of events.
         goal: a loss of ``population.steps``.
-        widest: integer bits that every word of an input fits into, beside a sign, (features,).
-        ends: the least and the largest word of each, (features,).
-        centre: what was subtracted from them, in standard units, (features,).
+        ends: the least and the largest word of each input, (features,).
+        centre: what was subtracted from its words, in standard units, (features,).
         signed: whether they have a sign before that, (features,).
         batch: events of a step.
         seed: of weights and of the order of events.
@@ -51,12 +50,19 @@ class Task:
     y: Reals
     weights: Reals
     goal: int
-    widest: Reals
     ends: tuple[Array, Array]
     centre: Array
     signed: NDArray[np.bool_]
     batch: int
     seed: int
+
+    @property
+    def widest(self) -> Reals:
+        """Integer bits that every word of an input fits into, beside a sign, (features,)."""
+        low, high = self.ends
+        inside = np.floor(np.log2(np.maximum(high, 2.0**-40))) + 1
+        below = np.ceil(np.log2(np.maximum(-low, 2.0**-40)))
+        return np.asarray(np.maximum(inside, below), np.float32)
 
 
 class Batches:
@@ -127,14 +133,12 @@ def _task(problem: Problem, rows: Rows, network: Network, job: Job) -> Task:
     x, events = rows.x.numpy(), len(rows.x)
     weights = np.ones(events, np.float32) if rows.weights is None else rows.weights.numpy()
     inputs = network.input[-1]
-    ends = _ends(problem, inputs)
     return Task(
         x=x,
         y=rows.y.numpy().astype(np.float32).reshape(events, -1),
         weights=weights,
         goal=goal_of(rows),
-        widest=_widest(*ends),
-        ends=ends,
+        ends=_ends(problem, inputs),
         centre=_centre(problem, inputs),
         signed=np.array([f.type.signed for f in problem.features[:inputs]]),
         batch=lessons.batch_size(events),
@@ -147,13 +151,6 @@ def _ends(problem: Problem, inputs: int) -> tuple[Array, Array]:
     ends = np.array([[f.type.min_raw, f.type.max_raw] for f in problem.features], np.int64).T
     low, high = standardise(ends, problem.features, problem.scaling).reshape(2, -1, inputs)
     return low.min(0), high.max(0)
-
-
-def _widest(low: Array, high: Array) -> Reals:
-    """Integer bits of words, beside a sign: the most negative one needs no more than the others."""
-    inside = np.floor(np.log2(np.maximum(high, 2.0**-40))) + 1
-    below = np.ceil(np.log2(np.maximum(-low, 2.0**-40)))
-    return np.asarray(np.maximum(inside, below), np.float32)
 
 
 def _centre(problem: Problem, inputs: int) -> Array:
