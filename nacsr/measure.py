@@ -91,6 +91,10 @@ OBJECTIVES = (
 METHODS: Mapping[str, str] = {
     "analytic": "rules fitted to published reports (nacsr.cost), or published formulas",
     "interpreter": "bit-true run of the design on raw words",
+    "da": "da4ml's cost of shift-add logic, place-and-route-like",
+    "yosys": "emitted Verilog synthesised by yosys and simulated; DSPs by rule",
+    "vitis": "reports of Vitis HLS or Vivado HLS",
+    "vivado": "reports of Vivado",
     "training": "fake-quantised run of a network in torch, not bit-true",
     "g++": "the emitted C++ compiled with g++ and run",
     "simulation": "the emitted Verilog in iverilog or Verilator",
@@ -99,12 +103,15 @@ METHODS: Mapping[str, str] = {
 STAGES: Mapping[str, str] = {
     "csynth": "what HLS C-synthesis would report; LUTs there overstate, expressions more",
     "rtl": "the emitted Verilog's operators and registers, before logic synthesis",
+    "vsynth": "after logic synthesis, before placement",
+    "pnr": "after placement and routing",
     "architecture": "a network before it has weights",
     "train": "training events",
     "validation": "validation events, used for selection",
     "test": "test events, read once for the final front",
     "csim": "C simulation",
     "rtlsim": "RTL simulation",
+    "cosim": "co-simulation of HLS",
 }
 
 
@@ -132,6 +139,7 @@ class Measurement:
         digest: digest of the design it speaks of.
         error: half-width of the known band (absolute), or None where none is known.
         label: which of several (a class name for ``auc``), or "".
+        flags: what the tool was told, or what else a rule assumed, or "".
     """
 
     metric: str
@@ -143,6 +151,7 @@ class Measurement:
     digest: str
     error: float | None = None
     label: str = ""
+    flags: str = ""
 
     def __post_init__(self) -> None:
         check_name("metric", self.metric, METRICS)
