@@ -1,0 +1,1 @@
+"""Synthesis of a design by a program: every number is measured, and says by what."""
