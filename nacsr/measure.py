@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from nacsr.errors import SpecError, unknown
 
@@ -113,6 +113,58 @@ STAGES: Mapping[str, str] = {
     "rtlsim": "RTL simulation",
     "cosim": "co-simulation of HLS",
 }
+
+
+class Basis(NamedTuple):
+    """How hardware numbers were obtained, and what they speak of; one of each ranks a front."""
+
+    method: str
+    stage: str
+
+    @classmethod
+    def parse(cls, text: str) -> Basis:
+        """``method/stage``, such as ``analytic/rtl``.
+
+        Raises:
+            SpecError: for another form, or an unknown method or stage.
+        """
+        method, slash, stage = text.partition("/")
+        if not slash:
+            msg = f"cannot read {text!r}; write METHOD/STAGE, such as analytic/rtl"
+            raise SpecError(msg)
+        return cls.checked(method, stage)
+
+    @classmethod
+    def checked(cls, method: str, stage: str) -> Basis:
+        """Of known names.
+
+        Raises:
+            SpecError: for an unknown method or stage.
+        """
+        check_name("method", method, METHODS)
+        check_name("stage", stage, STAGES)
+        return cls(method, stage)
+
+    def __str__(self) -> str:
+        """As ``parse`` reads it."""
+        return f"{self.method}/{self.stage}"
+
+
+ESTIMATED = Basis("analytic", "csynth")
+"""What a search selects by."""
+
+OPEN = Basis("yosys", "vsynth")
+"""What both families are compared by: one flow, measured with open tools."""
+
+
+USUAL_STAGE: Mapping[str, str] = {
+    "analytic": "csynth",
+    "da": "pnr",
+    "yosys": "vsynth",
+    "vitis": "csynth",
+    "vivado": "pnr",
+}
+"""What the hardware numbers of a method speak of, unless something else is asked for."""
 
 
 def check_name(kind: str, name: str, table: Mapping[str, object]) -> None:

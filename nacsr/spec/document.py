@@ -50,6 +50,10 @@ class StudySpec(Section):
     constraints: ConstraintSpec = ConstraintSpec()
     objectives: tuple[str, ...] = ()
     budget: BudgetName = "default"
+    verify: Literal["open", "bits"] = "open"
+    """``bits``: every finalist is emitted and compared with the interpreter; ``open``: and
+    synthesised with open tools, where they are installed, so that both families are compared by
+    one measurement."""
     families: FamiliesSpec = FamiliesSpec()
 
     @model_validator(mode="before")
