@@ -141,8 +141,8 @@ class Basis(NamedTuple):
         Raises:
             SpecError: for an unknown method or stage.
         """
-        check_name("method", method, METHODS)
-        check_name("stage", stage, STAGES)
+        check_name("method", method, dict.fromkeys(USUAL_STAGE))
+        check_name("stage", stage, dict.fromkeys(HARDWARE_STAGES))
         return cls(method, stage)
 
     def __str__(self) -> str:
@@ -156,6 +156,9 @@ ESTIMATED = Basis("analytic", "csynth")
 OPEN = Basis("yosys", "vsynth")
 """What both families are compared by: one flow, measured with open tools."""
 
+
+HARDWARE_STAGES = ("csynth", "rtl", "vsynth", "pnr", "cosim")
+"""Stages that a design's hardware numbers can speak of."""
 
 USUAL_STAGE: Mapping[str, str] = {
     "analytic": "csynth",

@@ -165,7 +165,7 @@ def test_a_front_is_offered_at_stages_that_it_can_have(
 ) -> None:
     for stage in ("synth", "test"):
         message = refused(capsys, "front", tmp_path, "--stage", stage)
-        assert message.endswith("Choose from: csynth, rtl\n")
+        assert message.endswith("Choose from: csynth, rtl, vsynth, pnr, cosim\n")
 
 
 def test_an_unwritable_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
