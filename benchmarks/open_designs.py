@@ -8,6 +8,7 @@ as in examples/, quantised perceptrons with random weights; random graphs of ``n
 from __future__ import annotations
 
 import importlib.util
+import math
 import random
 import sys
 import tempfile
@@ -223,11 +224,10 @@ def jets() -> tuple[Prepared, Task]:
 
 def placed(graph: Graph, name: str) -> Design:
     """A graph as a design whose inputs are its own words."""
-    features = tuple(
-        Feature(f"{port}_{k}", graph.ops[i].type)
-        for port, i in graph.inputs
-        for k in range(int(np.prod(graph.ops[i].shape)))
-    )
+    ports = [(name, graph.ops[i]) for name, i in graph.inputs]
+    arrays = [(f"{n}_{k}", op) for n, op in ports if op.shape for k in range(math.prod(op.shape))]
+    scalars = [(name, op) for name, op in ports if not op.shape]
+    features = tuple(Feature(name, op.type.plain()) for name, op in (*arrays, *scalars))
     outputs = tuple(n for n, _ in graph.outputs)
     zeros = (0,) * len(features)
     scaling = Scaling("external", zeros, zeros)
