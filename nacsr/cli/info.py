@@ -71,7 +71,7 @@ def doctor(json: Json = False) -> None:
     """What works here: packages, compiler, Julia, vendor tools, and what to do about the rest."""
     from nacsr.errors import NacsrError
     from nacsr.frontends.symbolic.engines.pysr import julia
-    from nacsr.tools import gxx, headers, iverilog, vendor, verilator
+    from nacsr.tools import gxx, headers, iverilog, vendor, verilator, yosys
 
     checks: list[dict[str, str]] = [
         {"what": "python", "state": "ok", "detail": sys.version.split()[0]}
@@ -87,6 +87,7 @@ def doctor(json: Json = False) -> None:
         ("ap_types headers", lambda: str(headers.ap_types().name), True),
         ("iverilog (simulates Verilog)", iverilog.version, False),
         ("Verilator (simulates Verilog)", verilator.version, False),
+        ("Yosys (nacsr synth)", yosys.version, False),
         ("Julia (engine: pysr)", julia, False),
         ("pyoperon (engine: operon)", _operon, False),
         ("Vitis HLS", vendor.vitis_hls, False),

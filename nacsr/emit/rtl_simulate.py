@@ -17,6 +17,7 @@ from nacsr.tools import iverilog, verilator
 
 SIMULATORS: Sequence[ModuleType] = (iverilog, verilator)
 """In order of preference: the first that is found simulates."""
+TIMEOUT_S = 600.0
 _REPORT = re.compile(r"^events=(\d+) words=\d+ mismatches=\d+ latency=(-?\d+) ii=(\d+)$", re.M)
 
 
@@ -56,7 +57,11 @@ def simulator() -> ModuleType:
 
 
 def simulate(
-    project: Project, table: Raw, expected: Raw, tool: ModuleType | None = None
+    project: Project,
+    table: Raw,
+    expected: Raw,
+    tool: ModuleType | None = None,
+    limit_s: float = TIMEOUT_S,
 ) -> Simulation:
     """Run a project's own testbench in a scratch folder.
 
@@ -65,6 +70,7 @@ def simulate(
         table: input words of shape (events, words an event).
         expected: output words that the testbench compares with.
         tool: a module of ``SIMULATORS``; the first that is found if None.
+        limit_s: seconds that the simulation may run.
 
     Raises:
         ToolError: if no simulator is there, or it fails.
@@ -78,7 +84,7 @@ def simulate(
         (folder / EXPECTED).write_text(vec.show(expected), encoding="ascii")
         bench = f"{project.manifest['top']}_tb"
         program = tool.compile([p.resolve() for p in project.sources], folder / "simulation", bench)
-        said = tool.simulate(program, folder)
+        said = tool.simulate(program, folder, limit_s)
         report = _REPORT.search(said)
         if report is None:
             last = (said.strip().splitlines() or ["nothing"])[-1]

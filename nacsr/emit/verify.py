@@ -21,8 +21,8 @@ from nacsr.tools import gxx
 TIMEOUT_S = 600.0
 FLAGS = ("-O1",)
 
-Runner = Callable[[Project, Raw, Raw], Simulation]
-"""(project, input words, expected output words) -> what came out."""
+Runner = Callable[[Project, Raw, Raw, float], Simulation]
+"""(project, input words, expected output words, seconds that it may take) -> what came out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,11 @@ class Verification:
 
 
 def verify(
-    project_dir: Path, events: int | None = None, seed: int = 0, extra: int = 0
+    project_dir: Path,
+    events: int | None = None,
+    seed: int = 0,
+    extra: int = 0,
+    limit_s: float = TIMEOUT_S,
 ) -> Verification:
     """Compile a project with its own testbench, run it, and compare every output word.
 
@@ -67,6 +71,7 @@ def verify(
         events: how many random events, corners first; None runs the shipped vectors.
         seed: of the random words.
         extra: random events, corners first, behind the shipped vectors.
+        limit_s: seconds that the compiled design may run.
 
     Raises:
         EmitError: if the project is not whole, its shipped vectors are not the interpreter's, or
@@ -90,7 +95,7 @@ def verify(
     ):
         msg = f"{project.root}: {EXPECTED} is not what graph.ir computes; emit the project again"
         raise EmitError(msg)
-    simulation = _runner(project)(project, table, expected)
+    simulation = _runner(project)(project, table, expected, limit_s)
     found = simulation.words
     if found.shape != expected.shape:
         msg = f"{project.root}: {len(found)} events came back, not {len(expected)}; see its tb/"
@@ -128,18 +133,22 @@ def _check_promises(project: Project, simulation: Simulation) -> None:
             raise EmitError(msg)
 
 
-def _run_cpp(project: Project, table: Raw, _: Raw) -> Simulation:
-    return Simulation(run(project, table), gxx.version(), None, None)
+def _run_cpp(project: Project, table: Raw, _: Raw, limit_s: float) -> Simulation:
+    return Simulation(run(project, table, limit_s), gxx.version(), None, None)
+
+
+def _run_verilog(project: Project, table: Raw, expected: Raw, limit_s: float) -> Simulation:
+    return simulate(project, table, expected, limit_s=limit_s)
 
 
 RUNNERS: Mapping[str, Runner] = {
     "c++": _run_cpp,
-    "verilog": simulate,
+    "verilog": _run_verilog,
 }
 """How a project runs, by the language of its sources."""
 
 
-def run(project: Project, table: Raw) -> Raw:
+def run(project: Project, table: Raw, limit_s: float = TIMEOUT_S) -> Raw:
     """Compile a C++ project in a scratch folder and run its testbench on a table of words.
 
     Returns:
@@ -156,10 +165,10 @@ def run(project: Project, table: Raw) -> Raw:
         command = [str(program), str(folder / "input.txt"), str(folder / "output.txt")]
         try:
             done = subprocess.run(
-                command, cwd=project.root, capture_output=True, text=True, timeout=TIMEOUT_S
+                command, cwd=project.root, capture_output=True, text=True, timeout=limit_s
             )
         except subprocess.TimeoutExpired:
-            msg = f"the testbench of {project.root} did not end in {TIMEOUT_S:.0f} s; fewer events"
+            msg = f"the testbench of {project.root} did not end in {limit_s:.0f} s; fewer events"
             raise ToolError(msg) from None
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]

