@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,83 +22,119 @@ from typing import Any
 import numpy as np
 
 from nacsr.cost import estimate
-from nacsr.fixed import Fixed, Overflow
-from nacsr.ir import Builder, Graph
+from nacsr.fixed import Fixed, Rounding
+from nacsr.ir import Graph, Op
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared/data/symbolic/csynth_dev.json"
-ADDRESS = Fixed(10, 4, overflow=Overflow.SAT)
 COLUMNS = {"LUT": "luts", "DSP": "dsps", "FF": "ffs", "BRAM": "brams"}
-OPERATORS = {ast.Add: "add", ast.Sub: "sub"}
-MAX_WIDTH, MAX_FRAC = 56, 36  # bits of an exact product, and below its point
+HANDSHAKE = 40
+"""LUTs of the ports' handshake in the published designs: 36 of multiplexers in each of the three
+breakdowns, and a few gates."""
+INDEX = Fixed(10, 4, signed=False)
+"""Where in its 1024 entries over [-8, 8) a user table is read."""
+FUNCTIONS = {"none": "table", "userlut": "table", "hls_math": "math", "lut": "stock"}
+
+
+class Wide(Fixed):
+    """A type of any width: HLS multiplies words of more than our 63 bits."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Any width will do."""
 
 
 class Writer(ast.NodeVisitor):
-    """Appends a parsed formula to a builder."""
+    """The ops of parsed formulas; equal ops are one."""
 
-    def __init__(self, precision: Fixed) -> None:
-        self.builder, self.precision = Builder(), precision
+    def __init__(self, precision: Fixed, user_tables: bool) -> None:
+        self.precision, self.user_tables = precision, user_tables
+        self.ops: list[Op] = []
+        self.known: dict[Any, int] = {}
+
+    def add(
+        self, name: str, args: tuple[int, ...], type_: Fixed, /, **attrs: Any) -> int:
+        """Append an op, or find the one that is the same."""
+        key = name, args, type_, tuple((k, str(v)) for k, v in attrs.items())
+        if key not in self.known:
+            self.known[key] = len(self.ops)
+            self.ops.append(Op(name, args, type_, (), attrs))
+        return self.known[key]
+
+    def const(self, value: float, type_: Fixed) -> int:
+        """A constant of a type."""
+        return self.add("const", (), type_, value=type_.quantize(value))
 
     def visit_Constant(self, node: ast.Constant) -> int:
         """A number, in the design's type."""
-        return self.builder.const(self.precision.quantize(node.value), self.precision)
+        return self.const(node.value, self.precision)
 
     def visit_Name(self, node: ast.Name) -> int:
         """An input port."""
-        return self.builder.input(node.id, self.precision)
+        return self.add("input", (), self.precision, name=node.id)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> int:
-        """A minus sign; of a number it is part of the number."""
+        """A minus sign; the number behind it is cut to its type first."""
         if isinstance(node.operand, ast.Constant):
-            return self.visit(ast.Constant(-node.operand.value))
-        return self.builder.op("neg", self.visit(node.operand))
+            raw = -self.precision.quantize(node.operand.value)
+            return self.add("const", (), self.precision, value=raw)
+        value = self.visit(node.operand)
+        t = self.ops[value].type
+        return self.add("neg", (value,), Wide(t.width + 1, t.integer + 1))
 
     def visit_BinOp(self, node: ast.BinOp) -> int:
-        """A sum or product; a power is a chain of products."""
-        if isinstance(node.op, ast.Pow):
-            base = power = self.visit(node.left)
-            for _ in range(node.right.value - 1):
-                power = self.product(power, base)
-            return power
-        if isinstance(node.op, ast.Mult):
-            return self.product(self.visit(node.left), self.visit(node.right))
+        """A sum or product."""
         left, right = self.visit(node.left), self.visit(node.right)
-        above = max(self.builder.type(i).integer for i in (left, right))
-        return self.builder.op(
-            OPERATORS[type(node.op)], self.cut(left, 60 - above), self.cut(right, 60 - above)
-        )
-
-    def cut(self, index: int, frac: int) -> int:
-        """The value without the bits below ``frac``."""
-        t = self.builder.type(index)
-        excess = max(t.frac - frac, 0)
-        return self.builder.cast(index, Fixed(t.width - excess, t.integer, t.signed))
+        if isinstance(node.op, ast.Mult):
+            return self.product(left, right)
+        types = [self.ops[i].type for i in (left, right)]
+        integer, frac = max(t.integer for t in types) + 1, max(t.frac for t in types)
+        name = "add" if isinstance(node.op, ast.Add) else "sub"
+        return self.add(name, (left, right), Wide(integer + frac, integer))
 
     def product(self, left: int, right: int) -> int:
-        """A product, exact up to the limits; beyond, the wider operand loses low bits."""
-        narrow, wide = sorted((left, right), key=lambda i: self.builder.type(i).width)
-        a, b = self.builder.type(narrow), self.builder.type(wide)
-        excess = max(a.width + b.width - MAX_WIDTH, a.frac + b.frac - MAX_FRAC, 0)
-        return self.builder.op("mul", narrow, self.cut(wide, b.frac - excess))
+        """An exact product."""
+        a, b = (self.ops[i].type for i in (left, right))
+        return self.add("mul", (left, right), Wide(a.width + b.width, a.integer + b.integer))
 
     def visit_Call(self, node: ast.Call) -> int:
-        """A table lookup."""
-        words = np.arange(1 << ADDRESS.width)
-        words = np.where(words > ADDRESS.max_raw, words - len(words), words)
-        table = self.precision.quantize(getattr(np, node.func.id)(ADDRESS.to_float(words)))
-        address = self.builder.cast(self.visit(node.args[0]), ADDRESS)
-        return self.builder.op(
-            "lut", address, type=self.precision, function=node.func.id, table=table
-        )
+        """A function of an argument in the design's type."""
+        argument = self.add("cast", (self.visit(node.args[0]),), self.precision)
+        index = self.index(argument) if self.user_tables else self.add("cast", (argument,), INDEX)
+        values = getattr(np, node.func.id)(np.arange(1024) / 64 - 8)
+        table = self.precision.quantize(values)
+        return self.add("lut", (index,), self.precision, function=node.func.id, table=table)
+
+    def index(self, argument: int) -> int:
+        """``int((x + 8) * 64)``, clipped: what the user table's operator computes."""
+        integer = self.precision.integer + 1
+        moved = Fixed(self.precision.width + 1, integer)
+        eight = self.const(8.0, Fixed(6, 6))
+        moved_ = self.add("add", (argument, eight), moved)
+        whole = Fixed(integer + INDEX.frac, integer, rounding=Rounding.TRN_ZERO)
+        value = self.add("cast", (moved_,), whole)
+        value = self.add("max", (value, self.const(0.0, whole)), whole)
+        value = self.add("min", (value, self.const(16 - 2**-6, whole)), whole)
+        return self.add("cast", (value,), INDEX)
+
+
+POWER = re.compile(r"(\w+)\*\*(\d+)")
+
+
+def unrolled(power: re.Match[str]) -> str:
+    """``x*x*x`` for ``x**3``, as the C++ has it: a product is computed from left to right."""
+    return "*".join([power[1]] * int(power[2]))
 
 
 def build(record: dict[str, Any]) -> Graph:
-    """The graph of one design."""
+    """The graph of one design; it may have words that are wider than ``Builder`` allows."""
     precision = Fixed(record["W"], record["I"])
-    writer = Writer(precision)
+    writer = Writer(precision, record["function_impl"] == "userlut")
+    outputs = []
     for i, text in enumerate(record["expressions"]):
-        value = writer.visit(ast.parse(text, mode="eval").body)
-        writer.builder.output(f"y{i}", writer.builder.cast(value, precision))
-    return writer.builder.build()
+        value = writer.visit(ast.parse(POWER.sub(unrolled, text), mode="eval").body)
+        outputs.append((f"y{i}", writer.add("cast", (value,), precision)))
+    return Graph(tuple(writer.ops), tuple(outputs))
 
 
 def main(path: Path) -> None:
@@ -113,6 +150,7 @@ def main(path: Path) -> None:
         report = record["csynth"]
         pairs = {c: (getattr(cost, m), report[c]) for c, m in COLUMNS.items()}
         unread = record["n_inputs"] - len(graph.inputs)  # one wide port: all of it is registered
+        pairs["LUT"] = cost.luts + HANDSHAKE, report["LUT"]
         pairs["FF"] = cost.ffs + unread * record["W"], report["FF"]
         cycles = cost.latency_cycles, report["latency_cycles_max"]
         text = "  ".join(f"{c} {a:>5}/{b:<5}" for c, (a, b) in pairs.items())

@@ -17,6 +17,8 @@ from nacsr.fixed import Fixed, Overflow, Rounding
 
 ALONE = 7
 """LUTs that csynth adds to the width of an adder or comparator that stands alone."""
+NARROW_ADDER = 17
+"""LUTs of any adder up to 10 bits: what the polynomials of 2 to 10 bits leave for each."""
 
 LUT_MULTIPLIER: Mapping[int, int] = {
     # largest operand width -> LUTs; 4, 7..10 read in reports, the others on the curve between
@@ -56,7 +58,7 @@ def constant_bits(raw: ArrayLike) -> NDArray[np.int64]:
 
 def adder_luts(width: int) -> int:
     """An adder, subtracter or comparator that stands alone."""
-    return width + ALONE
+    return max(width + ALONE, NARROW_ADDER)
 
 
 def multiplier(a: int, b: int) -> tuple[int, int]:

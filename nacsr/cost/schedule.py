@@ -124,7 +124,7 @@ def multiplier_ns(a: int, b: int) -> float:
     narrow, wide = sorted((a, b))
     if narrow == 1:
         return MUX_NS
-    delay = 1.2 + 0.03 * (a + b)
+    delay = 2.0 + 0.02 * (a + b)
     tiled = wide > DSP_PORTS[0] or narrow > DSP_PORTS[1]
     return delay + adder_ns(a + b) if tiled else delay
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nacsr.errors import FixedError
-from nacsr.fixed import Fixed, Overflow, Rounding, span
+from nacsr.fixed import MAX_WIDTH, Fixed, Overflow, Rounding, span
 from nacsr.ir import OPS, Graph, Op
+from nacsr.ir.rows import Range, ends
 from nacsr.ir.tensor import WIRING
 
 _SUMS = frozenset({"add", "sub"})
@@ -66,18 +67,39 @@ def simplify(graph: Graph) -> list[Node]:
 def _minimal_ops(graph: Graph) -> list[Op]:
     """The ops with constants in the fewest bits, and the types that follow from that.
 
-    Only exact types follow: what a cast, table or layer declares is kept.
+    Low bits that are zero go with those of the constants; high bits that no value reaches go
+    with the range of every op. What a layer or a saturating cast declares is kept.
     """
     ops: list[Op] = []
+    ranges: list[Range] = []
     for op in graph.ops:
+        ranges.append(_range(op, [graph.ops[a] for a in op.args], [ranges[a] for a in op.args]))
         if op.name == "const":
             type_ = _minimal_type(op)
         elif op.name in _EXACT:
-            type_ = _inferred(op, _operands(op, ops, graph))
+            type_ = _reached(op, _inferred(op, _operands(op, ops, graph)), ranges[-1])
+        elif op.name == "lut" or (op.name == "cast" and op.type.overflow is Overflow.WRAP):
+            type_ = _reached(op, op.type, ranges[-1])
         else:
             type_ = op.type
         ops.append(op if type_ == op.type else replace(op, type=type_))
     return ops
+
+
+def _reached(op: Op, type_: Fixed, reach: Range) -> Fixed:
+    """The type without the high bits that no value of this range of raw integers needs."""
+    low, high = (int(end) >> (op.type.frac - type_.frac) for end in reach)
+    width = max(max(high, ~low).bit_length() + type_.signed, 1)
+    if width >= type_.width:
+        return type_
+    return replace(type_, width=width, integer=width - type_.frac)
+
+
+def _range(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    """The range of raw integers of an op; HLS may have words that are too wide for a cast of ours."""
+    if op.name == "cast" and args[0].type.width > MAX_WIDTH:
+        return ends(op.type)
+    return OPS[op.name].bound(op, args, ranges)
 
 
 def _inferred(op: Op, operands: Sequence[Op]) -> Fixed:
