@@ -103,11 +103,11 @@ def estimate(graph: Graph, target: str, clock_mhz: float, flow: str = "hls") -> 
     nodes = simplify(graph)
     uses = [_use(nodes, node, FLOWS[flow]) for node in nodes]
     slots, held, read = _schedule(nodes, uses, period_ns(clock_mhz))
-    uses = [_drawn(use) if draws else use for use, draws in zip(uses, _into_sums(graph, nodes, read), strict=True)]
+    latency = max((slots[i].end.cycle for _, i in graph.outputs), default=0)
+    uses = [_drawn(use) if draws else use for use, draws in zip(uses, _into_sums(graph, nodes, read, latency), strict=True)]
     rows = tuple(
         _row(i, *parts) for i, parts in enumerate(zip(nodes, uses, slots, held, strict=True))
     )
-    latency = max((slots[i].end.cycle for _, i in graph.outputs), default=0)
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),
@@ -128,7 +128,7 @@ def _use(nodes: list[Node], node: Node, rules: Mapping[str, Rule]) -> Use:
     return rules[node.op.name](node.op, tuple(nodes[a].op for a in node.op.args))
 
 
-def _into_sums(graph: Graph, nodes: list[Node], read: list[int]) -> list[bool]:
+def _into_sums(graph: Graph, nodes: list[Node], read: list[int], latency: int) -> list[bool]:
     """Which values only one sum reads, and that after the first cycle.
 
     HLS draws a product of registered words and the addition behind it into one DSP block, however
@@ -143,7 +143,7 @@ def _into_sums(graph: Graph, nodes: list[Node], read: list[int]) -> list[bool]:
             readers[a] += 1
             sums[a] = bool(node.adders)
     return [
-        alone and n == 1 and cycle > 0
+        alone and n == 1 and (cycle > 0 or latency > 1)
         for alone, n, cycle in zip(sums, readers, read, strict=True)
     ]
 
