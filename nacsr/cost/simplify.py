@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nacsr.cost.rules import csd_digits
 from nacsr.errors import FixedError
 from nacsr.fixed import MAX_WIDTH, Fixed, Overflow, Rounding, span
 from nacsr.ir import OPS, Graph, Op
@@ -48,6 +49,7 @@ class Node:
 
 def simplify(graph: Graph) -> list[Node]:
     """One node for every op of the graph, in order."""
+    graph = _factored(graph)
     graph = Graph(tuple(_minimal_ops(graph)), graph.outputs)
     zero = _zeros(graph)
     constant = _constants(graph, zero)
@@ -62,6 +64,41 @@ def simplify(graph: Graph) -> list[Node]:
             node = _sum(ops, nodes, i, inner, zero)
         nodes.append(node)
     return nodes
+
+
+def _factored(graph: Graph) -> Graph:
+    """``c*x - c*y`` as ``c*(x - y)``, in the places of the second product and of the sum.
+
+    Only where nothing else reads the products; the first of them is left without a reader.
+    """
+    readers, outputs = graph.users(), {i for _, i in graph.outputs}
+    ops = list(graph.ops)
+    for i, op in enumerate(graph.ops):
+        if op.name not in _SUMS or len({*op.args} - outputs) < 2:
+            continue
+        products = [_scaled(graph, a) for a in op.args]
+        alone = all(len(readers[a]) == 1 for a in op.args)
+        (c, x), (d, y) = products
+        if not alone or c is None or c != d or graph.ops[x].type.frac != graph.ops[y].type.frac:
+            continue
+        inner = replace(op, args=(x, y))
+        try:
+            type_ = OPS[op.name].infer(inner, [graph.ops[x], graph.ops[y]])[0]
+        except FixedError:
+            continue
+        ops[max(op.args)] = replace(inner, type=type_)
+        ops[i] = replace(graph.ops[op.args[0]], args=(c, max(op.args)), type=op.type)
+    return Graph(tuple(ops), graph.outputs)
+
+
+def _scaled(graph: Graph, i: int) -> tuple[int | None, int]:
+    """The constant of a product that is no power of two and the other factor, or None."""
+    op = graph.ops[i]
+    for c, x in (op.args, op.args[::-1]) if op.name == "mul" else ():
+        constant = graph.ops[c]
+        if constant.name == "const" and constant.shape == () and csd_digits(constant.array("value")) > 1:
+            return c, x
+    return None, i
 
 
 def _minimal_ops(graph: Graph) -> list[Op]:
@@ -181,12 +218,12 @@ def _narrow(op: Op, bits: int) -> Op:
 
 
 def _inner_sums(graph: Graph) -> list[bool]:
-    """For every op, whether it is a sum that only one other sum reads."""
+    """For every op, whether it is a sum or a negation that only one other sum reads."""
     outputs = {i for _, i in graph.outputs}
     inner = [False] * len(graph.ops)
     for i, readers in enumerate(graph.users()):
         op = graph.ops[i]
-        if op.name in _SUMS and len(readers) == 1 and i not in outputs:
+        if (op.name in _SUMS or op.name == "neg") and len(readers) == 1 and i not in outputs:
             reader = graph.ops[readers[0]]
             inner[i] = reader.name in _SUMS and reader.shape == op.shape
     return inner
