@@ -142,11 +142,11 @@ def main(path: Path) -> None:
     ratios: dict[str, list[list[float]]] = {}
     for record in json.loads(path.read_text()):
         kind = record["function_impl"]
-        if kind not in ("none", "userlut") or record["degenerate"]:
+        if record["degenerate"]:
             continue
         name = f"{record['family']} <{record['W']},{record['I']}>"
         graph = build(record)
-        cost = estimate(graph, "vu9p", 200.0)
+        cost = estimate(graph, "vu9p", 200.0, functions=FUNCTIONS[kind])
         report = record["csynth"]
         pairs = {c: (getattr(cost, m), report[c]) for c, m in COLUMNS.items()}
         unread = record["n_inputs"] - len(graph.inputs)  # one wide port: all of it is registered

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from nacsr.cost.bands import Band, bands
+from nacsr.cost.functions import IMPLEMENTATIONS, calls, whole_words
 from nacsr.cost.operations import FLOWS, Rule, elements, held_words, sum_of
 from nacsr.cost.schedule import Moment, Slot, balance, chain, period_ns
 from nacsr.cost.simplify import Node, simplify
@@ -41,7 +42,8 @@ class Cost:
 
     ``latency_cycles`` is csynth's: 0 for a design that fits into one period. ``brams``
     counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
-    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of.
+    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of, and
+    ``flags`` which functions were meant, where these are not the graph's own tables.
     """
 
     luts: int
@@ -53,6 +55,7 @@ class Cost:
     rows: tuple[OpCost, ...]
     bands: Mapping[str, Band] = field(repr=False)
     stage: str = "csynth"
+    flags: str = ""
 
     def measurements(
         self, target: Target, clock_mhz: float, digest: str
@@ -75,6 +78,7 @@ class Cost:
                 where,
                 digest,
                 self._error(metric),
+                flags=self.flags,
             )
             for metric in HARDWARE
         )
@@ -84,7 +88,9 @@ class Cost:
         return None if band is None else band.half_width(getattr(self, metric))
 
 
-def estimate(graph: Graph, target: str, clock_mhz: float, flow: str = "hls") -> Cost:
+def estimate(
+    graph: Graph, target: str, clock_mhz: float, flow: str = "hls", functions: str = "table"
+) -> Cost:
     """Estimate a verified graph.
 
     Args:
@@ -93,15 +99,25 @@ def estimate(graph: Graph, target: str, clock_mhz: float, flow: str = "hls") -> 
         clock_mhz: clock frequency.
         flow: ``hls`` (our emitted C++) or ``hls4ml`` (io_parallel, latency strategy, reuse
             factor 1).
+        functions: a key of ``nacsr.cost.functions.IMPLEMENTATIONS``. Unlike ``table``, which is
+            what the graph has and the only one that is ever emitted, the others take every
+            ``lut`` op for a call of its function on a word of its result's type.
 
     Raises:
-        SpecError: for an unknown target or flow, or a clock that is not positive.
+        SpecError: for an unknown target, flow or implementation, a clock that is not positive,
+            or a function that no report speaks of.
     """
     find_target(target)  # UltraScale+ chips differ in size, not in their LUTs and DSPs
     if flow not in FLOWS:
         raise SpecError(unknown("flow", flow, FLOWS))
+    if functions not in IMPLEMENTATIONS:
+        raise SpecError(unknown("implementation of functions", functions, IMPLEMENTATIONS))
+    called: dict[int, Use] = {}
+    if functions != "table":
+        called = calls(graph, functions, clock_mhz)
+        graph = whole_words(graph)
     nodes = simplify(graph)
-    uses = [_use(nodes, node, FLOWS[flow]) for node in nodes]
+    uses = [called.get(i) or _use(nodes, node, FLOWS[flow]) for i, node in enumerate(nodes)]
     slots, held, read = _schedule(nodes, uses, period_ns(clock_mhz))
     latency = max((slots[i].end.cycle for _, i in graph.outputs), default=0)
     uses = [_drawn(use) if draws else use for use, draws in zip(uses, _into_sums(graph, nodes, read, latency), strict=True)]
@@ -117,6 +133,7 @@ def estimate(graph: Graph, target: str, clock_mhz: float, flow: str = "hls") -> 
         ii_cycles=1,
         rows=rows,
         bands=bands(graph, clock_mhz, flow),
+        flags="" if functions == "table" else f"functions={functions}",
     )
 
 

@@ -133,9 +133,12 @@ def _reached(op: Op, type_: Fixed, reach: Range) -> Fixed:
 
 
 def _range(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    """The range of raw integers of an op; HLS may have words that are too wide for a cast of ours."""
+    """The range of raw integers of an op: also of a call, whose table has its two ends only, and
+    of a cast of words that are wider than ours, as HLS has them."""
     if op.name == "cast" and args[0].type.width > MAX_WIDTH:
         return ends(op.type)
+    if op.name == "lut" and op.array("table").size < 1 << args[0].type.width:
+        return int(op.array("table").min()), int(op.array("table").max())
     return OPS[op.name].bound(op, args, ranges)
 
 
