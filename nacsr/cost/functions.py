@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nacsr.cost.bands import REFERENCE_MHZ
-from nacsr.cost.schedule import Stage
+from nacsr.cost.schedule import ROM_NS, Stage
 from nacsr.cost.use import Use
 from nacsr.errors import SpecError, unknown
 from nacsr.fixed import Fixed
@@ -155,14 +155,11 @@ def _use(call: Call, op: Op, shared: bool, clock_mhz: float) -> Use:
     """A pipelined function of a fixed time: at another clock it has more or fewer stages."""
     count = 0 if shared else math.prod(op.shape)
     cycles = max(math.ceil(call.cycles * clock_mhz / REFERENCE_MHZ - 1e-9), 1)
+    first = Stage(ROM_NS, registered=True)  # logic as long as a table, before and behind registers
     return Use(
         luts=count * call.luts,
         dsps=count * call.dsps,
         ffs=count * call.ffs,
         brams=count * call.brams,
-        stages=(Stage(0.0, registered=True),) * cycles + (Stage(OUTPUT_NS),),
+        stages=(first, *(Stage(0.0, registered=True),) * (cycles - 1), Stage(ROM_NS)),
     )
-
-
-OUTPUT_NS = 1.0
-"""From the last register of a call to its result."""
