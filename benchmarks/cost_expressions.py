@@ -1,11 +1,11 @@
 """The analytic cost of published expression designs beside their C-synthesis reports.
 
 Reports: github.com/hftsoi/symbolic_regression (xcvu9p, 5 ns, Vivado HLS 2020.1), transcribed in
-``shared/data/symbolic/csynth_dev.json`` beside the repository. Only what our IR can express
-is compared: the polynomials and the designs with user tables of 1024 entries over [-8, 8).
-Their C++ is rebuilt as written: every constant has the design's type, products and sums are
-exact (low bits are cut where that takes more than our 63), a table's argument and every output
-are cast.
+``shared/data/symbolic/csynth_dev.json`` beside the repository: polynomials, and formulas of sines
+and cosines as ``hls_math``, the stock table function or user tables of 1024 entries over [-8, 8).
+Designs whose tables are degenerate are left out. Their C++ is rebuilt as written: every constant
+has the design's type, products and sums are exact, a function's argument and every output are
+cast.
 
     python benchmarks/cost_expressions.py [csynth_dev.json]
 """
@@ -16,6 +16,8 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ HANDSHAKE = 40
 breakdowns, and a few gates."""
 INDEX = Fixed(10, 4, signed=False)
 """Where in its 1024 entries over [-8, 8) a user table is read."""
+CALLS = ("hls_math", "lut")
 FUNCTIONS = {"none": "table", "userlut": "table", "hls_math": "math", "lut": "stock"}
 
 
@@ -52,8 +55,7 @@ class Writer(ast.NodeVisitor):
         self.ops: list[Op] = []
         self.known: dict[Any, int] = {}
 
-    def add(
-        self, name: str, args: tuple[int, ...], type_: Fixed, /, **attrs: Any) -> int:
+    def add(self, name: str, args: tuple[int, ...], type_: Fixed, /, **attrs: Any) -> int:
         """Append an op, or find the one that is the same."""
         key = name, args, type_, tuple((k, str(v)) for k, v in attrs.items())
         if key not in self.known:
@@ -137,32 +139,86 @@ def build(record: dict[str, Any]) -> Graph:
     return Graph(tuple(writer.ops), tuple(outputs))
 
 
-def main(path: Path) -> None:
-    """Print every comparable design and the errors."""
-    ratios: dict[str, list[list[float]]] = {}
-    for record in json.loads(path.read_text()):
-        kind = record["function_impl"]
-        if record["degenerate"]:
-            continue
-        name = f"{record['family']} <{record['W']},{record['I']}>"
-        graph = build(record)
-        cost = estimate(graph, "vu9p", 200.0, functions=FUNCTIONS[kind])
-        report = record["csynth"]
-        pairs = {c: (getattr(cost, m), report[c]) for c, m in COLUMNS.items()}
-        unread = record["n_inputs"] - len(graph.inputs)  # one wide port: all of it is registered
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One design: (estimate, report) by column of the report, and of cycles."""
+
+    name: str
+    kind: str
+    family: str
+    pairs: dict[str, tuple[float, float]]
+
+
+def compare(record: dict[str, Any], stage: str = "csynth") -> Row:
+    """A design's estimate beside its report of a stage."""
+    kind, report = record["function_impl"], record[stage]
+    graph = build(record)
+    cost = estimate(graph, "vu9p", 200.0, functions=FUNCTIONS[kind], stage=stage)
+    pairs = {}
+    for column, metric in COLUMNS.items():
+        known = report.get("RAMB18" if stage == "vsynth" and column == "BRAM" else column)
+        pairs[column] = float(getattr(cost, metric)), known
+    if stage == "csynth":
+        read = sum(op.type.width for op in graph.ops if op.name == "input")
+        unread = record["n_inputs"] * record["W"] - read  # one wide port: all is registered
         pairs["LUT"] = cost.luts + HANDSHAKE, report["LUT"]
-        pairs["FF"] = cost.ffs + unread * record["W"], report["FF"]
-        cycles = cost.latency_cycles, report["latency_cycles_max"]
-        text = "  ".join(f"{c} {a:>5}/{b:<5}" for c, (a, b) in pairs.items())
-        print(f"{name:<14}{text}  cycles {cycles[0]:>2}/{cycles[1]}")
-        scores = [a / b - 1 if b else float(a) for a, b in pairs.values()]
-        ratios.setdefault(kind, []).append([*scores, cycles[0] - cycles[1]])
-    for kind, errors in ratios.items():
-        mean, bias = np.abs(errors).mean(0), np.mean(errors, axis=0)
-        text = "  ".join(
-            f"{c} {m:.0%} ({b:+.0%})" for c, m, b in zip(COLUMNS, mean, bias, strict=False)
-        )
-        print(f"{kind}: mean |error| (bias) {text}  cycles {mean[4]:.2f} ({bias[4]:+.2f})")
+        pairs["FF"] = cost.ffs + unread, report["FF"]
+        pairs["cycles"] = cost.latency_cycles, report["latency_cycles_max"]
+    name = f"{record['family']} {kind} <{record['W']},{record['I']}>"
+    return Row(name, kind, record["family"], pairs)
+
+
+def show(row: Row) -> str:
+    """A line of estimates and reports."""
+    return f"{row.name:<24}" + "  ".join(f"{c} {a:>6g}/{b:<6g}" for c, (a, b) in row.pairs.items())
+
+
+def summary(rows: list[Row]) -> str:
+    """Errors over some designs: the mean of |error|, and for DSPs also their sum.
+
+    Means of DSPs and BRAMs are over designs whose report has some; the share of all sums counts
+    what is predicted where the report has none.
+    """
+    parts = [f"n {len(rows)}"]
+    for column in COLUMNS:
+        pairs = [row.pairs[column] for row in rows]
+        errors = [abs(a / b - 1) for a, b in pairs if b]
+        total = sum(b for _, b in pairs)
+        if total:
+            parts.append(f"{column} {np.mean(errors):.1%}")
+        if total and column == "DSP":
+            parts[-1] += f" (of the sum {sum(abs(a - b) for a, b in pairs) / total:.1%})"
+    off = [abs(a - b) for a, b in (row.pairs["cycles"] for row in rows)]
+    parts.append(f"cycles within 1: {np.mean([o <= 1 for o in off]):.0%}, worst {max(off):g}")
+    return "  ".join(parts)
+
+
+def main(path: Path) -> None:
+    """Print every design and the errors, those that constants were chosen on apart."""
+    records = [r for r in json.loads(path.read_text()) if not r["degenerate"]]
+    rows = [compare(record) for record in records]
+    for row in rows:
+        print(show(row))
+    for text, kept in GROUPS.items():
+        chosen = [row for row in rows if kept(row)]
+        if chosen:
+            print(f"{text}: {summary(chosen)}")
+    print("After logic synthesis (the stock function's comparators are black boxes in reports):")
+    for record in records:
+        if "vsynth" in record:
+            print(show(compare(record, "vsynth")))
+
+
+GROUPS: dict[str, Callable[[Row], bool]] = {
+    "fitted: polynomials": lambda row: row.kind == "none",
+    "fitted: one call and its cycles, sin": lambda row: row.kind in CALLS and row.family == "sin",
+    "held out: sin with user tables": lambda row: row.kind == "userlut" and row.family == "sin",
+    "held out: sincos with calls": lambda row: row.kind in CALLS and row.family == "sincos",
+    "held out: sincos with user tables": lambda row: (
+        row.kind == "userlut" and row.family == "sincos"
+    ),
+    "all": lambda row: True,
+}
 
 
 if __name__ == "__main__":

@@ -75,6 +75,11 @@ def bands(graph: Graph, clock_mhz: float, flow: str) -> Mapping[str, Band]:
     return known
 
 
+def has_layers(graph: Graph) -> bool:
+    """Whether a design is a network; else it is an expression."""
+    return any(op.name in ("dense", "conv") for op in graph.ops)
+
+
 def _nearest(graph: Graph, flow: str) -> Mapping[str, Band]:
     layers = [op for op in graph.ops if op.name in ("dense", "conv")]
     if not layers:

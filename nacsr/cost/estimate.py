@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from nacsr.cost import vsynth
 from nacsr.cost.bands import Band, bands
 from nacsr.cost.functions import IMPLEMENTATIONS, calls, whole_words
 from nacsr.cost.operations import FLOWS, Rule, elements, held_words, sum_of
 from nacsr.cost.schedule import Moment, Slot, balance, chain, period_ns
 from nacsr.cost.simplify import Node, simplify
+from nacsr.cost.sums import drawn_into_sums
 from nacsr.cost.use import WIRES, Use
 from nacsr.errors import SpecError, unknown
 from nacsr.ir import Graph
 from nacsr.measure import HARDWARE, Measurement, tool_name
 from nacsr.targets import Target
 from nacsr.targets import target as find_target
+
+STAGES = ("csynth", "vsynth")
+"""What an estimate can speak of: keys of ``nacsr.measure.STAGES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,13 @@ class Cost:
 
 
 def estimate(
-    graph: Graph, target: str, clock_mhz: float, flow: str = "hls", functions: str = "table"
+    graph: Graph,
+    target: str,
+    clock_mhz: float,
+    flow: str = "hls",
+    *,
+    functions: str = "table",
+    stage: str = "csynth",
 ) -> Cost:
     """Estimate a verified graph.
 
@@ -102,9 +113,10 @@ def estimate(
         functions: a key of ``nacsr.cost.functions.IMPLEMENTATIONS``. Unlike ``table``, which is
             what the graph has and the only one that is ever emitted, the others take every
             ``lut`` op for a call of its function on a word of its result's type.
+        stage: ``csynth``, or ``vsynth``: what logic synthesis would leave of it (cycles stay).
 
     Raises:
-        SpecError: for an unknown target, flow or implementation, a clock that is not positive,
+        SpecError: for an unknown target, flow, implementation or stage, a clock that is not positive,
             or a function that no report speaks of.
     """
     find_target(target)  # UltraScale+ chips differ in size, not in their LUTs and DSPs
@@ -112,6 +124,8 @@ def estimate(
         raise SpecError(unknown("flow", flow, FLOWS))
     if functions not in IMPLEMENTATIONS:
         raise SpecError(unknown("implementation of functions", functions, IMPLEMENTATIONS))
+    if stage not in STAGES:
+        raise SpecError(unknown("stage of the estimate", stage, STAGES))
     called: dict[int, Use] = {}
     if functions != "table":
         called = calls(graph, functions, clock_mhz)
@@ -120,10 +134,16 @@ def estimate(
     uses = [called.get(i) or _use(nodes, node, FLOWS[flow]) for i, node in enumerate(nodes)]
     slots, held, read = _schedule(nodes, uses, period_ns(clock_mhz))
     latency = max((slots[i].end.cycle for _, i in graph.outputs), default=0)
-    uses = [_drawn(use) if draws else use for use, draws in zip(uses, _into_sums(graph, nodes, read, latency), strict=True)]
+    uses = drawn_into_sums(graph, nodes, uses, read, latency)
+    if stage == "vsynth":
+        uses = vsynth.left(nodes, uses, functions)
     rows = tuple(
         _row(i, *parts) for i, parts in enumerate(zip(nodes, uses, slots, held, strict=True))
     )
+    if stage == "vsynth":
+        share = vsynth.registers_left(graph)
+        rows = tuple(replace(row, ffs=round(share * row.ffs)) for row in rows)
+    known = bands(graph, clock_mhz, flow)
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),
@@ -132,7 +152,8 @@ def estimate(
         latency_cycles=latency,
         ii_cycles=1,
         rows=rows,
-        bands=bands(graph, clock_mhz, flow),
+        bands=known if stage == "csynth" else vsynth.bands(graph, functions, known),
+        stage=stage,
         flags="" if functions == "table" else f"functions={functions}",
     )
 
@@ -143,31 +164,6 @@ def _use(nodes: list[Node], node: Node, rules: Mapping[str, Rule]) -> Use:
     if node.op.name in ("add", "sub"):
         return sum_of(node.adders, elements(node.op))
     return rules[node.op.name](node.op, tuple(nodes[a].op for a in node.op.args))
-
-
-def _into_sums(graph: Graph, nodes: list[Node], read: list[int], latency: int) -> list[bool]:
-    """Which values only one sum reads, and that after the first cycle.
-
-    HLS draws a product of registered words and the addition behind it into one DSP block, however
-    narrow it is; in reports of 4 to 10 bits no product of the first cycle was.
-    """
-    readers = [0] * len(nodes)
-    sums = [False] * len(nodes)
-    for _, i in graph.outputs:
-        readers[i] += 1
-    for node in nodes:
-        for a in node.args if node.spent else ():
-            readers[a] += 1
-            sums[a] = bool(node.adders)
-    return [
-        alone and n == 1 and (cycle > 0 or latency > 1)
-        for alone, n, cycle in zip(sums, readers, read, strict=True)
-    ]
-
-
-def _drawn(use: Use) -> Use:
-    """The soft multipliers of a product in DSP blocks."""
-    return replace(use, luts=use.luts - use.soft_luts, dsps=use.dsps + use.soft)
 
 
 def _schedule(

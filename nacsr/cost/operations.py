@@ -96,19 +96,21 @@ def _abs(op: Op, args: tuple[Op, ...]) -> Use:
     return _pick(op, args[0].type.width) if args[0].type.signed else WIRES
 
 
-def _minmax(op: Op, _: tuple[Op, ...]) -> Use:
-    return _pick(op, op.type.width)
+def _minmax(op: Op, args: tuple[Op, ...]) -> Use:
+    """Beside a constant zero the sign is the condition, so only the mux remains."""
+    zero = any(a.name == "const" and not a.array("value").any() for a in args)
+    return _mux(op, args) if zero else _pick(op, op.type.width)
 
 
 def _pick(op: Op, width: int) -> Use:
     """A subtraction or comparison, and a mux that it steers."""
     delay = schedule.adder_ns(width) + schedule.MUX_NS
-    return _parallel(op, rules.adder_luts(width) + width, delay)
+    return _parallel(op, rules.comparator_luts(width) + width, delay)
 
 
 def _compare(op: Op, args: tuple[Op, ...]) -> Use:
     width = max(a.type.width for a in args)
-    return _parallel(op, rules.adder_luts(width), schedule.adder_ns(width))
+    return _parallel(op, rules.comparator_luts(width), schedule.adder_ns(width))
 
 
 def _mux(op: Op, _: tuple[Op, ...]) -> Use:
@@ -184,7 +186,7 @@ def _argmax(op: Op, args: tuple[Op, ...]) -> Use:
 
 def _picks(trees: int, count: int, width: int, label: int = 0) -> Use:
     """Trees of comparisons, each with a mux for the word and one for a label that goes with it."""
-    node = rules.adder_luts(width) + width + label
+    node = rules.comparator_luts(width) + width + label
     delay = schedule.adder_ns(width) + schedule.MUX_NS
     return Use(
         luts=trees * (count - 1) * node,

@@ -57,8 +57,13 @@ def constant_bits(raw: ArrayLike) -> NDArray[np.int64]:
 
 
 def adder_luts(width: int) -> int:
-    """An adder, subtracter or comparator that stands alone."""
-    return max(width + ALONE, NARROW_ADDER)
+    """An adder or subtracter that stands alone."""
+    return max(comparator_luts(width), NARROW_ADDER)
+
+
+def comparator_luts(width: int) -> int:
+    """A comparison that stands alone."""
+    return width + ALONE
 
 
 def multiplier(a: int, b: int) -> tuple[int, int]:
@@ -126,10 +131,13 @@ def overflow_bits(source: Fixed, to: Fixed) -> int:
 def cast_luts(source: Fixed, to: Fixed) -> int:
     """A conversion: rounding is an adder, saturation comparators and a mux, the rest wires.
 
-    An unsigned source can only be too large, a signed one also too small.
+    An unsigned source can only be too large, a signed one also too small. Towards zero, the adder
+    counts only for negative words that lose something: a comparison and two muxes.
     """
     rounding, overflow = rounding_bits(source, to), overflow_bits(source, to)
     luts = adder_luts(rounding) if rounding else 0
+    if rounding and source.signed and to.rounding is Rounding.TRN_ZERO:
+        luts += comparator_luts(source.frac - to.frac) + 2 * to.width
     if overflow:
-        luts += (1 + source.signed) * adder_luts(overflow) + to.width
+        luts += (1 + source.signed) * comparator_luts(overflow) + to.width
     return luts

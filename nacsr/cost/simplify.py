@@ -96,7 +96,11 @@ def _scaled(graph: Graph, i: int) -> tuple[int | None, int]:
     op = graph.ops[i]
     for c, x in (op.args, op.args[::-1]) if op.name == "mul" else ():
         constant = graph.ops[c]
-        if constant.name == "const" and constant.shape == () and csd_digits(constant.array("value")) > 1:
+        if (
+            constant.name == "const"
+            and constant.shape == ()
+            and csd_digits(constant.array("value")) > 1
+        ):
             return c, x
     return None, i
 
@@ -246,7 +250,8 @@ def _sum(
         elif not zero[a]:
             terms.append(a)
     left, right = (zero[a] for a in ops[i].args)
-    passes = right or (left and ops[i].name == "add")  # 0 - x still takes a subtracter
+    # 0 - x takes a subtracter unless the sum that reads it subtracts instead
+    passes = right or (left and (ops[i].name == "add" or inner[i]))
     own = () if passes else (_adder_width(ops, i),)
     return Node(ops[i], tuple(terms), (*adders, *own))
 

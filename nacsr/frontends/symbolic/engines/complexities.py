@@ -22,6 +22,7 @@ from nacsr.targets import target as find_target
 
 IMPLEMENTATIONS = ("lut", "math")
 
+
 def complexities(
     kind: str,
     operators: Sequence[str],
