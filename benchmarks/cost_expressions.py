@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from nacsr.cost import estimate
+from nacsr.cost.simplify import simplify
 from nacsr.fixed import Fixed, Rounding
 from nacsr.ir import Graph, Op
 
@@ -159,8 +160,9 @@ def compare(record: dict[str, Any], stage: str = "csynth") -> Row:
         known = report.get("RAMB18" if stage == "vsynth" and column == "BRAM" else column)
         pairs[column] = float(getattr(cost, metric)), known
     if stage == "csynth":
-        read = sum(op.type.width for op in graph.ops if op.name == "input")
-        unread = record["n_inputs"] * record["W"] - read  # one wide port: all is registered
+        nodes = [node for node in simplify(graph) if node.spent and node.op.name == "input"]
+        # one wide port: all its bits are registered, also those that nothing reads
+        unread = record["n_inputs"] * record["W"] - sum(node.op.type.width for node in nodes)
         pairs["LUT"] = cost.luts + HANDSHAKE, report["LUT"]
         pairs["FF"] = cost.ffs + unread, report["FF"]
         pairs["cycles"] = cost.latency_cycles, report["latency_cycles_max"]

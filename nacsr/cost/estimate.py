@@ -116,8 +116,8 @@ def estimate(
         stage: ``csynth``, or ``vsynth``: what logic synthesis would leave of it (cycles stay).
 
     Raises:
-        SpecError: for an unknown target, flow, implementation or stage, a clock that is not positive,
-            or a function that no report speaks of.
+        SpecError: for an unknown target, flow, implementation or stage, a clock that is
+            not positive, or a function that no report speaks of.
     """
     find_target(target)  # UltraScale+ chips differ in size, not in their LUTs and DSPs
     if flow not in FLOWS:
@@ -190,6 +190,6 @@ def _schedule(
 def _row(index: int, node: Node, use: Use, slot: Slot, held: int) -> OpCost:
     """A line of the breakdown, with the registers inside the op and behind it."""
     bits = held_words(node.op) * node.op.type.width if node.spent else 0
-    ffs = use.ffs + use.live * (slot.end.cycle - slot.begin) + held * bits
+    ffs = use.ffs + use.live * (slot.end.cycle - slot.begin + slot.waits) + held * bits
     end = slot.end
     return OpCost(index, node.op.name, use.luts, use.dsps, ffs, use.brams, end.cycle, end.ns)

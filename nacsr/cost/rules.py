@@ -17,7 +17,7 @@ from nacsr.fixed import Fixed, Overflow, Rounding
 
 ALONE = 7
 """LUTs that csynth adds to the width of an adder or comparator that stands alone."""
-NARROW_ADDER = 17
+NARROW_ADDER = 18
 """LUTs of any adder up to 10 bits: what the polynomials of 2 to 10 bits leave for each."""
 
 LUT_MULTIPLIER: Mapping[int, int] = {

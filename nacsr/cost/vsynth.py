@@ -1,4 +1,4 @@
-"""What logic synthesis leaves of a design that HLS has scheduled: LUTs by structure, FFs by a factor.
+"""What logic synthesis leaves of a design that HLS scheduled: LUTs by structure, FFs by a factor.
 
 HLS counts operators as if each stood alone; Vivado shares carry chains, packs multiplexers in
 pairs and absorbs adders and registers into DSP blocks. Structure, from published reports on
@@ -62,7 +62,8 @@ def left(nodes: Sequence[Node], uses: Sequence[Use], functions: str) -> list[Use
     found = []
     for node, use in zip(nodes, uses, strict=True):
         args = tuple(nodes[a].op for a in node.args)
-        use = replace(use, luts=_luts(node, args, use, functions))
+        inside = sum(uses[a].dsps > 0 for a in node.args)
+        use = replace(use, luts=_luts(node, args, use, functions, inside))
         if use.brams:
             called = functions != "table"
             table = node.op.attrs["function"] if called else node.op.array("table").tobytes()
@@ -88,20 +89,20 @@ def bands(graph: Graph, functions: str, schedule: Mapping[str, Band]) -> Mapping
     return {**schedule, **spread}
 
 
-def _luts(node: Node, args: tuple[Op, ...], use: Use, functions: str) -> int:
+def _luts(node: Node, args: tuple[Op, ...], use: Use, functions: str, inside: int) -> int:
     op = node.op
     if op.name == "lut" and functions != "table":
         return round((MATH_LUTS if functions == "math" else STOCK_LUTS) * use.luts)
     if op.name in ("dense", "conv", "pool", "reduce", "argmax"):
         return round(NETWORK_LUTS * use.luts)
-    return elements(op) * _logic(node, args, use) if use.luts else 0
+    return elements(op) * _logic(node, args, use, inside) if use.luts else 0
 
 
-def _logic(node: Node, args: tuple[Op, ...], use: Use) -> int:
-    """LUTs of one element of an op."""
+def _logic(node: Node, args: tuple[Op, ...], use: Use, inside: int) -> int:
+    """LUTs of one element of an op, ``inside`` of whose additions DSP blocks do."""
     op, width = node.op, node.op.type.width
     if op.name in ("add", "sub"):
-        return sum(node.adders)
+        return sum(sorted(node.adders)[: max(len(node.adders) - inside, 0)])
     if op.name == "mul":
         return _product(op, args, use)
     if op.name == "cast":
@@ -130,4 +131,4 @@ def _product(op: Op, args: tuple[Op, ...], use: Use) -> int:
             digits = int(rules.csd_digits(constant.array("value")).max(initial=0))
             return max(digits - 1, 0) * other.type.width
     a, b = (x.type.width for x in args)
-    return a * b
+    return a * (a + 1) // 2 if op.args[0] == op.args[1] else a * b
