@@ -143,7 +143,7 @@ def estimate(
     if stage == "vsynth":
         share = vsynth.registers_left(graph)
         rows = tuple(replace(row, ffs=round(share * row.ffs)) for row in rows)
-    known = bands(graph, clock_mhz, flow)
+    known = bands(graph, clock_mhz, flow, functions)
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),
