@@ -17,9 +17,8 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +34,7 @@ HANDSHAKE = 40
 breakdowns, and a few gates."""
 INDEX = Fixed(10, 4, signed=False)
 """Where in its 1024 entries over [-8, 8) a user table is read."""
+METRICS = {**COLUMNS, "cycles": "latency_cycles"}
 CALLS = ("hls_math", "lut")
 FUNCTIONS = {"none": "table", "userlut": "table", "hls_math": "math", "lut": "stock"}
 
@@ -140,14 +140,17 @@ def build(record: dict[str, Any]) -> Graph:
     return Graph(tuple(writer.ops), tuple(outputs))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One design: (estimate, report) by column of the report, and of cycles."""
+class Row(NamedTuple):
+    """One design: (estimate, report) by column of the report, and of cycles.
+
+    ``inside`` says for each whether the report lies within the estimate's band.
+    """
 
     name: str
     kind: str
     family: str
     pairs: dict[str, tuple[float, float]]
+    inside: dict[str, bool]
 
 
 def compare(record: dict[str, Any], stage: str = "csynth") -> Row:
@@ -167,7 +170,9 @@ def compare(record: dict[str, Any], stage: str = "csynth") -> Row:
         pairs["FF"] = cost.ffs + unread, report["FF"]
         pairs["cycles"] = cost.latency_cycles, report["latency_cycles_max"]
     name = f"{record['family']} {kind} <{record['W']},{record['I']}>"
-    return Row(name, kind, record["family"], pairs)
+    halves = {c: cost.bands[METRICS[c]].half_width(a) for c, (a, _) in pairs.items()}
+    inside = {c: abs(a - b) <= halves[c] for c, (a, b) in pairs.items()}
+    return Row(name, kind, record["family"], pairs, inside)
 
 
 def show(row: Row) -> str:
