@@ -176,15 +176,21 @@ class Design:
             raise SpecError(unknown("back end", flow, FLOWS))
         return replace(self, flow=flow, options=self.options if flow == self.flow else None)
 
-    def cost(self) -> Cost:
+    def cost(self, stage: str | None = None) -> Cost:
         """Analytic cost at the setting's device and clock: of C-synthesis for hls and hls4ml,
         of the scheduled operators for rtl.
 
+        Args:
+            stage: ``vsynth`` for what logic synthesis would leave of hls or hls4ml.
+
         Raises:
-            SpecError: for options of hls4ml that no rule speaks of.
+            SpecError: for options of hls4ml that no rule speaks of, or another stage.
             EmitError, GraphError: if the design cannot be unrolled for rtl.
         """
         if self.flow == "rtl":
+            if stage not in (None, "rtl"):
+                msg = f"the cost of flow rtl is that of stage rtl, not {stage}; leave the stage out"
+                raise SpecError(msg)
             scalar, timing = prepare(self.graph, self.period_ns)
             return estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
         if self.options not in (None, Hls4mlOptions()):
@@ -193,7 +199,8 @@ class Design:
                 "leave the hls4ml options out"
             )
             raise SpecError(msg)
-        return estimate(self.graph, self.setting.target, self.setting.clock_mhz, self.flow)
+        where = self.setting.target, self.setting.clock_mhz
+        return estimate(self.graph, *where, self.flow, stage=stage or "csynth")
 
     def emit(self, out: Path | str, words: Raw | None = None, seed: int = 0) -> Path:
         """Write the self-contained project.

@@ -208,12 +208,17 @@ def cost(
     luts: Luts = None,
     lut: Lut = None,
     row: HallRow = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(help="csynth (hls and hls4ml), vsynth: what logic synthesis leaves, or rtl."),
+    ] = None,
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
 ) -> None:
     """Estimated LUT, DSP, FF, BRAM, clock cycles and II, with their bands where known.
 
     Example: nacsr cost "x0*x1 + 0.5" --target vu9p --clock-mhz 320
+    Example: nacsr cost "x0*x1 + 0.5" --to hls --stage vsynth
     """
     from nacsr.compiler import compile as compile_source
 
@@ -231,7 +236,7 @@ def cost(
     )
     where = design.setting
     device = find_target(where.target)
-    found = design.cost()
+    found = design.cost(stage)
     measurements = found.measurements(device, where.clock_mhz, design.graph.digest)
     if json:
         print_json([m.to_dict() for m in measurements])

@@ -33,6 +33,7 @@ class Band:
 _DENSE = "18 fixed<16,5> networks, Vitis HLS 2023.1 csynth, xcvu13p, 5 ns"
 _NARROW = "15 networks of 7-bit weights, Vitis HLS 2023.1 csynth, xcvu13p, 5 ns"
 _EXPRESSION = "23 expression designs, Vivado HLS 2020.1 csynth, xcvu9p, 5 ns"
+_CALLS = "14 designs of sines and cosines, Vivado HLS 2020.1 csynth, xcvu9p, 5 ns"
 _UNROLLED = Band(0.0, 0.0, "fully unrolled and pipelined: II is 1 by construction")
 
 DENSE_16: Mapping[str, Band] = {
@@ -52,27 +53,42 @@ DENSE: Mapping[str, Band] = {
     "ii_cycles": _UNROLLED,
 }
 EXPRESSION: Mapping[str, Band] = {
-    "luts": Band(0.45, 0.0, _EXPRESSION),
-    "dsps": Band(0.35, 4.0, _EXPRESSION),
-    "ffs": Band(1.5, 0.0, _EXPRESSION),
+    "luts": Band(0.25, 20.0, _EXPRESSION),
+    "dsps": Band(0.1, 3.0, _EXPRESSION),
+    "ffs": Band(0.65, 0.0, _EXPRESSION),
     "brams": Band(0.0, 0.0, _EXPRESSION),
-    "latency_cycles": Band(0.0, 2.0, _EXPRESSION),
+    "latency_cycles": Band(0.0, 1.0, _EXPRESSION),
+    "ii_cycles": _UNROLLED,
+}
+CALLS: Mapping[str, Band] = {
+    "luts": Band(0.06, 0.0, _CALLS),
+    "dsps": Band(0.12, 3.0, _CALLS),
+    "ffs": Band(0.15, 0.0, _CALLS),
+    "brams": Band(0.0, 0.0, _CALLS),
+    "latency_cycles": Band(0.0, 1.0, _CALLS),
     "ii_cycles": _UNROLLED,
 }
 """Each band covers nine of ten reports of its source."""
 
 
-def bands(graph: Graph, clock_mhz: float, flow: str) -> Mapping[str, Band]:
+def bands(
+    graph: Graph, clock_mhz: float, flow: str, functions: str = "table"
+) -> Mapping[str, Band]:
     """The band of every metric; those that follow the schedule widen away from 200 MHz.
 
     A network has the narrow band only where reports support it: hls4ml with 16-bit words.
     """
-    known = dict(_nearest(graph, flow))
+    known = dict(_nearest(graph, flow) if functions == "table" else CALLS)
     away = max(clock_mhz / REFERENCE_MHZ, REFERENCE_MHZ / clock_mhz)
     for metric in ("latency_cycles", "ffs"):
         band = known[metric]
         known[metric] = replace(band, relative=band.relative + 0.1 * (away - 1.0))
     return known
+
+
+def has_layers(graph: Graph) -> bool:
+    """Whether a design is a network; else it is an expression."""
+    return any(op.name in ("dense", "conv") for op in graph.ops)
 
 
 def _nearest(graph: Graph, flow: str) -> Mapping[str, Band]:

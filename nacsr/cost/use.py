@@ -18,6 +18,8 @@ class Use:
         brams: 18-kbit block RAMs.
         stages: its operators in order, on the longest path.
         live: bits registered at every clock boundary inside it, were it cut there.
+        soft: multipliers in LUTs among it, which a sum behind them may draw into DSPs.
+        soft_luts: the LUTs of those multipliers.
     """
 
     luts: int = 0
@@ -26,6 +28,8 @@ class Use:
     brams: int = 0
     stages: tuple[Stage, ...] = ()
     live: int = 0
+    soft: int = 0
+    soft_luts: int = 0
 
 
 WIRES = Use()

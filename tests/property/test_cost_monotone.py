@@ -133,6 +133,48 @@ def test_wider_precision_is_never_cheaper(recipe, width, rounding):
     assert costs[1].latency_cycles >= costs[0].latency_cycles
 
 
+clocks = st.tuples(st.floats(120.0, 400.0), st.floats(120.0, 400.0)).map(sorted)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, min_size=1, max_size=20), clocks)
+def test_a_faster_clock_never_takes_fewer_cycles(recipe, clock):
+    slow, fast = (estimate(expressions(recipe, 2), "vu9p", c) for c in clock)
+    assert fast.latency_cycles >= slow.latency_cycles
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(4, 20), st.sampled_from(("math", "stock")), clocks)
+def test_wider_calls_and_faster_clocks_are_never_cheaper(width, functions, clock):
+    def cost(width, mhz):
+        builder = Builder()
+        word = Fixed(width, 4)
+        x = builder.cast(builder.input("x", word), Fixed(4, 4))
+        values = [
+            builder.op("lut", x, type=word, function=f, table=np.zeros(16, dtype=np.int64))
+            for f in ("sin", "cos")
+        ]
+        builder.output("y", builder.op("add", *values))
+        return estimate(builder.build(), "vu9p", mhz, functions=functions)
+
+    narrow, wide = (cost(w, clock[0]) for w in (width, width + 1))
+    fast = cost(width, clock[1])
+    for metric in ("luts", "dsps", "ffs", "brams", "latency_cycles"):
+        assert getattr(wide, metric) >= getattr(narrow, metric)
+    assert fast.latency_cycles >= narrow.latency_cycles
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(steps, max_size=20))
+def test_logic_synthesis_adds_no_blocks_and_no_cycles(recipe):
+    graph = expressions(recipe, 2)
+    before, after = (estimate(graph, "vu9p", 200.0, stage=s) for s in ("csynth", "vsynth"))
+    for metric in ("dsps", "ffs", "brams"):  # soft multipliers do take more LUTs than HLS says
+        assert getattr(after, metric) <= getattr(before, metric)
+    assert after.latency_cycles == before.latency_cycles
+    check_numbers(after)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(4, 24), st.floats(50.0, 800.0))
 def test_wider_operators_are_never_cheaper(width, clock):
