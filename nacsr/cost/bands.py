@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from nacsr.cost.build import DEFAULT, Build
 from nacsr.ir import Graph
 
 REFERENCE_MHZ = 200.0
@@ -62,7 +63,7 @@ EXPRESSION: Mapping[str, Band] = {
 """Each band covers nine of ten reports of its source."""
 
 
-def bands(graph: Graph, clock_mhz: float, flow: str) -> Mapping[str, Band]:
+def bands(graph: Graph, clock_mhz: float, flow: str, build: Build = DEFAULT) -> Mapping[str, Band]:
     """The band of every metric; those that follow the schedule widen away from 200 MHz.
 
     A network has the narrow band only where reports support it: hls4ml with 16-bit words.
@@ -73,6 +74,10 @@ def bands(graph: Graph, clock_mhz: float, flow: str) -> Mapping[str, Band]:
         band = known[metric]
         known[metric] = replace(band, relative=band.relative + 0.1 * (away - 1.0))
     return known
+
+
+def kind_bands(kind, clock_mhz, build):
+    return {}
 
 
 def _nearest(graph: Graph, flow: str) -> Mapping[str, Band]:

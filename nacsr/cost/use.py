@@ -18,6 +18,9 @@ class Use:
         brams: 18-kbit block RAMs.
         stages: its operators in order, on the longest path.
         live: bits registered at every clock boundary inside it, were it cut there.
+        cycles: whole cycles that it takes besides, one step after another.
+        ii: cycles between two events that it can take.
+        pipelined: False if it takes an event only when it is done with the one before.
     """
 
     luts: int = 0
@@ -26,6 +29,9 @@ class Use:
     brams: int = 0
     stages: tuple[Stage, ...] = ()
     live: int = 0
+    cycles: int = 0
+    ii: int = 1
+    pipelined: bool = True
 
 
 WIRES = Use()
