@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 from nacsr.cost import memories, networks, rules, schedule
-from nacsr.cost.bands import kind_bands
+from nacsr.cost.bands import expected_bands
 from nacsr.cost.build import DEFAULT, Build
 from nacsr.cost.estimate import Cost, OpCost, after, interval
 from nacsr.cost.layers import expected as expected_statistics
 from nacsr.cost.networks import Product
 from nacsr.cost.schedule import Moment, Slot, chain, period_ns
+from nacsr.cost.streams import with_fifo
 from nacsr.cost.use import Use
 from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
@@ -96,7 +98,7 @@ def dense_layers(
     last = len(sizes) - 2
     return tuple(
         Layer(n, m, weight, activation, activation, i < last, sparsity=sparsity, spread=spread)
-        for i, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for i, (n, m) in enumerate(pairwise(sizes))
     )
 
 
@@ -120,6 +122,7 @@ def expected(
     _check(chosen)
     period = period_ns(clock_mhz)
     first = chosen[0]
+    sizes = [(layer.inputs, layer.outputs) for layer in chosen]
     ports = 0 if build.memories else first.inputs * first.activation.width
     rows, uses, slots = [OpCost(0, "input", 0, 0, ports, 0, 0, 0.0)], [], []
     ready = Moment()
@@ -140,7 +143,7 @@ def expected(
         latency_cycles=latency + waits,
         ii_cycles=ii,
         rows=tuple(rows),
-        bands=kind_bands("expected", clock_mhz, build),
+        bands=expected_bands(sizes, clock_mhz, build),
         flags=", ".join(filter(None, ("expected over random weights", build.text))),
     )
 
@@ -149,23 +152,28 @@ def _check(layers: Sequence[Layer]) -> None:
     if not layers:
         msg = "a network has one layer or more, not none"
         raise SpecError(msg)
-    for i, (one, two) in enumerate(zip(layers[:-1], layers[1:], strict=True)):
+    for i, (one, two) in enumerate(pairwise(layers)):
         if one.outputs != two.inputs:
-            msg = f"layer {i} makes {one.outputs} words, but layer {i + 1} reads {two.inputs}"
-            raise SpecError(f"{msg}; give them the same size")
-
-
-def _uses(layer: Layer, build: Build) -> Iterator[tuple[str, Use]]:
-    """What the ops of a layer use, by name."""
-    yield "dense", _product(layer, build)
-    yield "relu" if layer.relu else "cast", _activation(layer, build)
-    if layer.table:
-        luts, brams = rules.rom(*TABLE)
-        stages = (schedule.Stage(0.0, registered=True),) * 3
-        yield "lut", Use(layer.outputs * luts, brams=layer.outputs * brams, stages=stages)
+            made, read = one.outputs, two.inputs
+            msg = f"layer {i} makes {made} words, layer {i + 1} reads {read}; make them equal"
+            raise SpecError(msg)
 
 
 @lru_cache(maxsize=4096)
+def _uses(layer: Layer, build: Build) -> tuple[tuple[str, Use], ...]:
+    """What the ops of a layer use, by name."""
+    found = [("dense", _product(layer, build))]
+    found.append(("relu" if layer.relu else "cast", _activation(layer, build)))
+    if layer.table:
+        luts, brams = rules.rom(*TABLE)
+        stages = (schedule.Stage(0.0, registered=True),) * 3
+        found.append(("lut", Use(layer.outputs * luts, brams=layer.outputs * brams, stages=stages)))
+    if not build.streams:
+        return tuple(found)
+    width = (layer.sums if layer.result is None else layer.result).width
+    return tuple((name, with_fifo(use, layer.outputs * width)) for name, use in found)
+
+
 def _product(layer: Layer, build: Build) -> Use:
     product = Product(
         layer.inputs,
@@ -188,7 +196,6 @@ def _product(layer: Layer, build: Build) -> Use:
     return networks.unrolled(product, weights, build)
 
 
-@lru_cache(maxsize=4096)
 def _activation(layer: Layer, build: Build) -> Use:
     """relu (a comparison and a mux, as hls4ml writes it) and the cast to the result's type."""
     sums = layer.sums
@@ -209,6 +216,4 @@ def _activation(layer: Layer, build: Build) -> Use:
 def _row(index: int, name: str, use: Use, slot: Slot) -> OpCost:
     inside = slot.end.cycle - slot.begin - use.cycles
     ffs = use.ffs + use.live * inside
-    return OpCost(
-        index, name, use.luts, use.dsps, ffs, use.brams, slot.end.cycle, slot.end.ns
-    )
+    return OpCost(index, name, use.luts, use.dsps, ffs, use.brams, slot.end.cycle, slot.end.ns)

@@ -144,8 +144,8 @@ def rules_of(flow: str, build: Build) -> Mapping[str, Rule]:
     if build == DEFAULT:
         return FLOWS[flow]
     if flow != "hls4ml":
-        msg = f"strategy, reuse factor and io type are options of hls4ml, not of {flow}"
-        raise SpecError(f"{msg}; choose hls4ml, or leave them out")
+        msg = f"{build.text}: options of hls4ml, not of {flow}; choose hls4ml, or leave them out"
+        raise SpecError(msg)
     layers = {"dense": networks.dense, "conv": networks.conv}
     return {**FLOWS[flow], **{name: partial(rule, build=build) for name, rule in layers.items()}}
 
@@ -160,7 +160,7 @@ def interval(
     """
     if build.streams or build.strategy == "resource":
         slowest = max((_busy(u, s) for u, s in zip(uses, slots, strict=True)), default=1)
-        return slowest, max(u.ii for u in uses) - 1 if build.streams else 0
+        return slowest, max((u.waits for u in uses), default=0)
     return min(build.reuse_factor, latency + 1), 0
 
 
@@ -172,9 +172,7 @@ def _built(nodes: list[Node], uses: list[Use], build: Build) -> list[Use]:
     """The uses where an event comes in pixels, or where memories need no registered ports."""
     if build.streams:
         args = [[nodes[a].op for a in node.args] for node in nodes]
-        return [
-            streamed(n.op, a, u, n.spent) for n, a, u in zip(nodes, args, uses, strict=True)
-        ]
+        return [streamed(n.op, a, u, n.spent) for n, a, u in zip(nodes, args, uses, strict=True)]
     if build.memories:
         return [
             replace(u, ffs=0) if n.op.name == "input" else u

@@ -1,4 +1,4 @@
-"""What the cost of an unrolled layer depends on: counted from weights, or expected of random ones."""
+"""What the cost of an unrolled layer depends on: counted, or expected of random weights."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ Integers = NDArray[np.int64]
 LEAVES = np.array([0.0, 1.0, 2.0, 6.0])
 """By digits of a weight, how many terms its product counts for in a tree of adders: what arrives
 t adders later counts 2**t (Golumbic 1976). Two digits are one adder, a multiplier is 2.6."""
+
+SHARED_BITS = 9
+"""Wider weights make no two sums of two inputs the same, but by accident."""
 
 _TABLE_BITS = 17
 
@@ -42,51 +45,49 @@ class LayerStatistics:
     leaves: float
 
 
-def counted(weight: Integers, bias: Integers, seen: Integers | None = None) -> LayerStatistics:
+def counted(weight: Integers, bias: Integers, seen: Integers | int = 1) -> LayerStatistics:
     """The statistics of given weights.
 
     Args:
         weight: raw integers, shape (inputs, outputs).
         bias: raw integers, shape (outputs,).
-        seen: for every input the places where it is there; once if None.
+        seen: the places where each input is there, or a number for all of them.
     """
-    inputs = weight.shape[0]
-    times = np.ones(inputs, dtype=np.int64) if seen is None else seen
-    ordered = np.sort(weight, axis=1)
-    digits, other = csd_digits(ordered), _others(ordered)
-    pairs = np.minimum(times[0 : inputs - 1 : 2], times[1::2])
-    everything = int(np.bitwise_or.reduce(np.abs(weight), axis=None, initial=0))
-    zeros = (everything & -everything).bit_length() - 1 if everything else 0
-    largest = int(np.abs(weight).max(initial=0)) >> zeros
-    leaves = LEAVES[np.minimum(csd_digits(weight), 3)].sum(0) + (bias != 0)
+    everything = int(np.bitwise_or.reduce(np.abs(weight), axis=None))
+    bits = (everything // max(everything & -everything, 1)).bit_length() + 1 if everything else 0
+    digits = np.minimum(csd_digits(weight), 3)
+    keys = np.sort(weight * 4 + digits, axis=1)
+    again = keys[:, 1:] == keys[:, :-1]
+    total = _sum(digits, seen)
+    repeated = _sum(np.where(again, keys[:, 1:] & 3, 0), seen)
     return LayerStatistics(
-        nonzero=float((digits > 0).sum(1) @ times),
-        two_digit=float((other & (digits == 2)).sum(1) @ times),
-        costly=float((other & (digits >= 3)).sum(1) @ times),
-        shared=float(_shared_pairs(weight) @ pairs),
-        bits=largest.bit_length() + 1 if largest else 0,
-        leaves=float(leaves.max(initial=0.0)),
+        nonzero=sum(total[1:]),
+        two_digit=total[2] - repeated[2],
+        costly=total[3] - repeated[3],
+        shared=_shared_pairs(weight, seen) if bits <= SHARED_BITS else 0.0,
+        bits=bits,
+        leaves=float((LEAVES[digits].sum(0) + (bias != 0)).max(initial=0.0)),
     )
 
 
-def _others(ordered: Integers) -> NDArray[np.bool_]:
-    """Where a row in ascending order has a value that it did not have before."""
-    first = np.ones(ordered.shape, dtype=np.bool_)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=first[:, 1:])
-    return first
+def _sum(kinds: Integers, seen: Integers | int) -> list[float]:
+    """How often each of 0..3 occurs in rows that are there at ``seen`` places."""
+    if isinstance(seen, int):
+        return [float(n * seen) for n in np.bincount(kinds.ravel(), minlength=4)]
+    times = np.repeat(seen, kinds.shape[1])
+    return [float(n) for n in np.bincount(kinds.ravel(), times, minlength=4)]
 
 
-def _shared_pairs(weight: Integers) -> Integers:
-    """For every two neighbouring inputs, how often outputs repeat the same sum of both."""
-    even = weight[0 : weight.shape[0] - 1 : 2]
-    odd = weight[1::2]
-    both = (even != 0) & (odd != 0)
-    span = int(np.abs(weight).max(initial=0)) + 1
-    if span >= 1 << 31:  # the sums of such words are never the same by accident
-        return np.zeros(len(odd), dtype=np.int64)
-    sums = np.sort(np.where(both, even * (2 * span) + odd, 0), axis=1)
-    found: Integers = both.sum(1) - (_others(sums) & (sums != 0)).sum(1)
-    return found
+def _shared_pairs(weight: Integers, seen: Integers | int) -> float:
+    """How often outputs repeat the sum of the same two neighbouring inputs, at all places."""
+    even, odd = weight[0 : len(weight) - 1 : 2], weight[1::2]
+    keys = ((even << (SHARED_BITS + 1)) + odd) * ((even != 0) & (odd != 0))
+    keys.sort(axis=1)
+    later = keys[:, 1:]
+    again = (later == keys[:, :-1]) & (later != 0)
+    if isinstance(seen, int):
+        return float(np.count_nonzero(again) * seen)
+    return float(again.sum(1) @ np.minimum(seen[0 : len(seen) - 1 : 2], seen[1::2]))
 
 
 def expected(

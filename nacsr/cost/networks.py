@@ -68,8 +68,7 @@ class Product:
 def dense(op: Op, args: tuple[Op, ...], build: Build = DEFAULT) -> Use:
     """A dense layer, once for every place of the axes before the last."""
     places = 1 if build.streams else math.prod(op.shape[:-1])
-    inputs = op.array("weight").shape[0]
-    return _layer(op, args[0], np.full(inputs, places, dtype=np.int64), build)
+    return _layer(op, args[0], op.array("weight"), places, build)
 
 
 def conv(op: Op, args: tuple[Op, ...], build: Build = DEFAULT) -> Use:
@@ -77,22 +76,24 @@ def conv(op: Op, args: tuple[Op, ...], build: Build = DEFAULT) -> Use:
 
     No report has been seen for it: the rules are those of a dense layer.
     """
-    *window, channels, _ = op.array("weight").shape
+    *window, channels, outputs = op.array("weight").shape
+    weight = op.array("weight").reshape(-1, outputs)
     if build.streams:
-        return _layer(op, args[0], np.ones(math.prod(window) * channels, dtype=np.int64), build)
+        return _layer(op, args[0], weight, 1, build)
     seen = np.ones((), dtype=np.int64)
     for axis, extent in enumerate(window):
         start = np.arange(op.shape[axis]) * op.array("stride")[axis] - op.array("padding")[axis, 0]
         reached = start[:, None] + np.arange(extent)
         inside = (reached >= 0) & (reached < args[0].shape[axis])
         seen = np.multiply.outer(seen, inside.sum(0))
-    return _layer(op, args[0], np.repeat(seen.ravel(), channels), build)
+    return _layer(op, args[0], weight, np.repeat(seen.ravel(), channels), build)
 
 
-def _layer(op: Op, x: Op, seen: NDArray[np.int64], build: Build) -> Use:
+def _layer(
+    op: Op, x: Op, weight: NDArray[np.int64], seen: NDArray[np.int64] | int, build: Build
+) -> Use:
     """``seen`` counts for every row of the weights, one an input of the window, the places where
     that input is there."""
-    weight = op.array("weight").reshape(len(seen), -1)
     accumulator = op.type.width if build.accumulator is None else build.accumulator
     product = Product(
         inputs=weight.shape[0],

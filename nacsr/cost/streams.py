@@ -1,6 +1,7 @@
 """hls4ml's io_stream: an event goes through the layers one pixel (all its channels) at a time.
 
-This follows from the structure of hls4ml's C++; no report of a stream has been seen.
+This follows from the structure of hls4ml's C++. The one report of streams that was seen (Vivado
+HLS 2020.1, a dense layer of 16 x 5 and a relu) has a cycle more a layer, and 28 LUTs a FIFO.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from nacsr.cost.use import Use
 from nacsr.ir import Op
 from nacsr.ir.tensor import WIRING
 
-FIFO_LUTS = 30
+FIFO_LUTS = 28
 """Pointers and flags of a FIFO."""
 SRL_DEPTH = 32
 """Words that a LUT keeps of one bit as a shift register."""
@@ -37,17 +38,28 @@ def streamed(op: Op, args: Sequence[Op], use: Use, spent: bool) -> Use:
     if not spent or op.name in FREE:
         return use if op.name in ("dense", "conv", "const") else _one_pixel(use, pixels(op))
     one = use if op.name in ("dense", "conv") else _one_pixel(use, pixels(op))
-    bits = op.type.width * math.prod(op.shape[-1:])
-    luts, brams = _fifo(bits, pixels(op))
     line_luts, line_ffs, fill = _lines(op, args)
-    steps = max((pixels(a) for a in args), default=1) * one.ii
+    steps = max(pixels(a) for a in (op, *args)) * one.ii
+    one = with_fifo(one, op.type.width * op.shape[-1] if op.shape else op.type.width, pixels(op))
     return replace(
         one,
-        luts=one.luts + luts + line_luts,
-        ffs=one.ffs + bits + line_ffs,
-        brams=one.brams + brams,
-        cycles=one.cycles + fill + 1,
-        ii=max(steps, pixels(op) * one.ii),
+        luts=one.luts + line_luts,
+        ffs=one.ffs + line_ffs,
+        cycles=one.cycles + fill,
+        ii=steps,
+        waits=steps - one.ii,
+    )
+
+
+def with_fifo(use: Use, bits: int, depth: int = 1) -> Use:
+    """A layer and the FIFO behind it, which holds ``depth`` pixels (hls4ml: all of a value)."""
+    luts, brams = _fifo(bits, depth)
+    return replace(
+        use,
+        luts=use.luts + luts,
+        ffs=use.ffs + bits,
+        brams=use.brams + brams,
+        cycles=use.cycles + 1,
     )
 
 
@@ -63,7 +75,7 @@ def _one_pixel(use: Use, count: int) -> Use:
 
 
 def _fifo(bits: int, depth: int) -> tuple[int, int]:
-    """LUTs and BRAM18 of a stream that holds all pixels of a value (hls4ml's depth)."""
+    """LUTs and BRAM18 of a FIFO."""
     if depth > BRAM_DEPTH:
         return FIFO_LUTS, bram18(depth, bits)
     return FIFO_LUTS + bits * math.ceil(depth / SRL_DEPTH), 0

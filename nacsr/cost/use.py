@@ -20,6 +20,7 @@ class Use:
         live: bits registered at every clock boundary inside it, were it cut there.
         cycles: whole cycles that it takes besides, one step after another.
         ii: cycles between two events that it can take.
+        waits: cycles between its first pixel and its last, where an event comes in pixels.
         pipelined: False if it takes an event only when it is done with the one before.
     """
 
@@ -31,6 +32,7 @@ class Use:
     live: int = 0
     cycles: int = 0
     ii: int = 1
+    waits: int = 0
     pipelined: bool = True
 
 
