@@ -3,8 +3,10 @@
 Reports and weights: github.com/nairods/fastml_bitnet_benchmark (xcvu13p, 5 ns, hls4ml 1.2.0,
 io_parallel, latency strategy, reuse factor 1), kept in ``shared/data/vu13p_dense`` beside the
 repository. Biases are not published and taken as zero. The 15 qkeras designs come apart:
-their activation widths are inferred (16 bits; 7 bits behind the first layer of the
-multiclass ones).
+their other types are inferred. The 3 multiclass ones have 7-bit activations and the accumulators
+that hls4ml infers. The 12 binary ones are a Keras model inside another, which hls4ml's
+configuration by layer name does not reach: its default of fixed<16,6> holds for activations and
+accumulators (counting DSPs and LUTs says the same).
 
     python benchmarks/cost_vu13p.py [folder of the data]
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nacsr.cost import Cost, estimate
+from nacsr.cost import Build, Cost, estimate
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.ir import Builder, Graph
 
@@ -25,8 +27,13 @@ DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "vu13p_d
 COLUMNS = {"LUT": "luts", "DSP": "dsps", "FF": "ffs", "latency_cycles": "latency_cycles"}
 
 
-def build(layers: list[np.ndarray], weight: Fixed, hidden: Fixed, sigmoid: bool) -> Graph:
-    """Dense layers with relu between them; a table at the end of the binary classifiers."""
+def build(
+    layers: list[np.ndarray], weight: Fixed, hidden: Fixed, sigmoid: bool, sums: Fixed | None = None
+) -> Graph:
+    """Dense layers with relu between them; a table at the end of the binary classifiers.
+
+    ``sums``, if given, is what every sum is cast to before anything reads it.
+    """
     word = Fixed(16, 5, True, Rounding.RND, Overflow.SAT)
     builder = Builder()
     value = builder.input("x", word, (len(layers[0]),))
@@ -36,8 +43,9 @@ def build(layers: list[np.ndarray], weight: Fixed, hidden: Fixed, sigmoid: bool)
         value = builder.op(
             "dense", value, weight=raw, bias=bias, weight_type=weight, bias_type=weight
         )
+        value = value if sums is None else builder.cast(value, sums)
         value = value if last else builder.op("relu", value)
-        value = builder.cast(value, word if last else hidden)
+        value = builder.cast(value, word if last and sums is None else sums or hidden)
     if sigmoid:  # hls4ml's table: 1024 entries over [-8, 8)
         address = Fixed(10, 4, True, overflow=Overflow.SAT)
         entries = address.to_float(np.arange(1024) - 1024 * (np.arange(1024) >= 512))
@@ -55,11 +63,13 @@ def predict(row: dict[str, str], weights: dict[str, np.ndarray]) -> Cost:
     frac = int(row["weight_frac_bits"])
     qkeras = "qkeras" in row["design"]
     weight = Fixed(7, 7 - frac) if qkeras else Fixed(16, 16 - frac)
-    narrow = qkeras and row["task"] == "multiclass"
-    hidden = Fixed(7, 3) if narrow else Fixed(16, 5)
+    default = qkeras and row["task"] != "multiclass"
+    hidden = Fixed(7, 3) if qkeras else Fixed(16, 5)
     hidden = hidden.with_modes("RND", "SAT")
     sigmoid = row["layers"].endswith("-1")
-    return estimate(build(layers, weight, hidden, sigmoid), "vu13p", 200.0, flow="hls4ml")
+    graph = build(layers, weight, hidden, sigmoid, Fixed(16, 6) if default else None)
+    options = Build(accumulator=16) if default else Build()
+    return estimate(graph, "vu13p", 200.0, flow="hls4ml", build=options)
 
 
 def main(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nacsr.cost import Cost, estimate
+from nacsr.cost import Build, Cost, estimate
 from nacsr.cost.rtl import estimate_rtl
 from nacsr.data.words import Feature, Scaling, to_words
 from nacsr.emit import FLOWS
@@ -184,7 +184,7 @@ class Design:
             stage: ``vsynth`` for what logic synthesis would leave of hls or hls4ml.
 
         Raises:
-            SpecError: for options of hls4ml that no rule speaks of, or another stage.
+            SpecError: for options of hls4ml in another flow, or another stage.
             EmitError, GraphError: if the design cannot be unrolled for rtl.
         """
         if self.flow == "rtl":
@@ -193,14 +193,9 @@ class Design:
                 raise SpecError(msg)
             scalar, timing = prepare(self.graph, self.period_ns)
             return estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
-        if self.options not in (None, Hls4mlOptions()):
-            msg = (
-                "the cost rules speak of io_parallel, strategy latency and reuse factor 1 only; "
-                "leave the hls4ml options out"
-            )
-            raise SpecError(msg)
+        build = Build() if self.options is None else Build(**asdict(self.options))
         where = self.setting.target, self.setting.clock_mhz
-        return estimate(self.graph, *where, self.flow, stage=stage or "csynth")
+        return estimate(self.graph, *where, self.flow, build, stage=stage or "csynth")
 
     def emit(self, out: Path | str, words: Raw | None = None, seed: int = 0) -> Path:
         """Write the self-contained project.

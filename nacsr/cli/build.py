@@ -42,6 +42,11 @@ Range = Annotated[
     list[str] | None,
     typer.Option("--range", help="With --max-error: clip an input to low <= x < high: x0=-4:4."),
 ]
+Io = Annotated[str | None, typer.Option(help="hls4ml: io_parallel (default) or io_stream.")]
+Strategy = Annotated[str | None, typer.Option(help="hls4ml: latency (default) or resource.")]
+Reuse = Annotated[
+    int | None, typer.Option(min=1, help="hls4ml: products a multiplier computes in turn.")
+]
 
 
 def parse_ranges(texts: list[str] | None) -> dict[str, tuple[float, float]] | None:
@@ -104,15 +109,9 @@ def compile(
     luts: Luts = None,
     lut: Lut = None,
     row: HallRow = None,
-    io: Annotated[
-        str | None, typer.Option(help="hls4ml: io_parallel (default) or io_stream.")
-    ] = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="hls4ml: latency (default) or resource.")
-    ] = None,
-    reuse: Annotated[
-        int | None, typer.Option(min=1, help="hls4ml: products a multiplier computes in turn.")
-    ] = None,
+    io: Io = None,
+    strategy: Strategy = None,
+    reuse: Reuse = None,
 ) -> None:
     """Compile a source to a self-contained project that a vendor tool can synthesise.
 
@@ -212,6 +211,9 @@ def cost(
         str | None,
         typer.Option(help="csynth (hls and hls4ml), vsynth: what logic synthesis leaves, or rtl."),
     ] = None,
+    io: Io = None,
+    strategy: Strategy = None,
+    reuse: Reuse = None,
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
 ) -> None:
@@ -233,6 +235,7 @@ def cost(
         luts=luts,
         lut=parse_lut(lut),
         row=row,
+        options=_options(io, strategy, reuse),
     )
     where = design.setting
     device = find_target(where.target)
@@ -251,7 +254,8 @@ def cost(
         shown.add_row(m.metric, f"{m.value:,.0f}", band, share)
     console = Console()
     console.print(shown)
-    console.print(f"Method: {measurements[0].method}, stage: {measurements[0].stage}.")
+    flags = f" ({found.flags})" if found.flags else ""
+    console.print(f"Method: {measurements[0].method}, stage: {measurements[0].stage}{flags}.")
     if by_op:
         console.print(_by_op(found))
 

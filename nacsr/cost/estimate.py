@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from nacsr.cost import vsynth
+from nacsr.cost import networks, vsynth
 from nacsr.cost.bands import Band, bands
+from nacsr.cost.build import DEFAULT, Build
 from nacsr.cost.functions import IMPLEMENTATIONS, calls, whole_words
 from nacsr.cost.operations import FLOWS, Rule, elements, held_words, sum_of
 from nacsr.cost.schedule import Moment, Slot, balance, chain, period_ns
 from nacsr.cost.simplify import Node, simplify
+from nacsr.cost.streams import streamed
 from nacsr.cost.sums import drawn_into_sums
 from nacsr.cost.use import WIRES, Use
 from nacsr.errors import SpecError, unknown
@@ -43,12 +47,12 @@ class OpCost:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What C-synthesis would report for a design, unrolled and pipelined with II = 1.
+    """What C-synthesis would report for a design.
 
     ``latency_cycles`` is csynth's: 0 for a design that fits into one period. ``brams``
     counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
-    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of, and
-    ``flags`` which functions were meant, where these are not the graph's own tables.
+    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of,
+    ``flags`` what else they assume: how hls4ml builds the layers, which functions were meant.
     """
 
     luts: int
@@ -98,6 +102,7 @@ def estimate(
     target: str,
     clock_mhz: float,
     flow: str = "hls",
+    build: Build = DEFAULT,
     *,
     functions: str = "table",
     stage: str = "csynth",
@@ -108,54 +113,105 @@ def estimate(
         graph: the design.
         target: name of a device in ``nacsr.targets``.
         clock_mhz: clock frequency.
-        flow: ``hls`` (our emitted C++) or ``hls4ml`` (io_parallel, latency strategy, reuse
-            factor 1).
+        flow: ``hls`` (our emitted C++) or ``hls4ml``.
+        build: how hls4ml builds the layers.
         functions: a key of ``nacsr.cost.functions.IMPLEMENTATIONS``. Unlike ``table``, which is
             what the graph has and the only one that is ever emitted, the others take every
             ``lut`` op for a call of its function on a word of its result's type.
         stage: ``csynth``, or ``vsynth``: what logic synthesis would leave of it (cycles stay).
 
     Raises:
-        SpecError: for an unknown target, flow, implementation or stage, a clock that is
-            not positive, or a function that no report speaks of.
+        SpecError: for an unknown target, flow, implementation or stage, a clock that is not
+            positive, a function that no report speaks of, or options of hls4ml for another flow.
     """
     find_target(target)  # UltraScale+ chips differ in size, not in their LUTs and DSPs
-    if flow not in FLOWS:
-        raise SpecError(unknown("flow", flow, FLOWS))
     if functions not in IMPLEMENTATIONS:
         raise SpecError(unknown("implementation of functions", functions, IMPLEMENTATIONS))
     if stage not in STAGES:
         raise SpecError(unknown("stage of the estimate", stage, STAGES))
+    rules = rules_of(flow, build)
     called: dict[int, Use] = {}
     if functions != "table":
         called = calls(graph, functions, clock_mhz)
         graph = whole_words(graph)
     nodes = simplify(graph)
-    uses = [called.get(i) or _use(nodes, node, FLOWS[flow]) for i, node in enumerate(nodes)]
+    uses = [called.get(i) or _use(nodes, node, rules) for i, node in enumerate(nodes)]
+    if flow == "hls4ml":
+        uses = _built(nodes, uses, build)
     slots, held, read = _schedule(nodes, uses, period_ns(clock_mhz))
     latency = max((slots[i].end.cycle for _, i in graph.outputs), default=0)
     uses = drawn_into_sums(graph, nodes, uses, read, latency)
+    ii, waits = interval(uses, slots, latency, build)
     if stage == "vsynth":
         uses = vsynth.left(nodes, uses, functions)
     rows = tuple(
-        _row(i, *parts) for i, parts in enumerate(zip(nodes, uses, slots, held, strict=True))
+        _row(i, *parts, ii) for i, parts in enumerate(zip(nodes, uses, slots, held, strict=True))
     )
     if stage == "vsynth":
         share = vsynth.registers_left(graph)
         rows = tuple(replace(row, ffs=round(share * row.ffs)) for row in rows)
-    known = bands(graph, clock_mhz, flow, functions)
+    known = bands(graph, clock_mhz, flow, build, functions)
+    said = (build.text, "" if functions == "table" else f"functions={functions}")
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),
-        ffs=sum(r.ffs for r in rows) + latency + 2,  # one valid bit a cycle and the handshake
+        ffs=sum(r.ffs for r in rows) + math.ceil(latency / ii) + 2,  # valid bits, the handshake
         brams=sum(r.brams for r in rows),
-        latency_cycles=latency,
-        ii_cycles=1,
+        latency_cycles=latency + waits,
+        ii_cycles=ii,
         rows=rows,
         bands=known if stage == "csynth" else vsynth.bands(graph, functions, known),
         stage=stage,
-        flags="" if functions == "table" else f"functions={functions}",
+        flags=", ".join(filter(None, said)),
     )
+
+
+def rules_of(flow: str, build: Build) -> Mapping[str, Rule]:
+    """The rule of every op for a back end and its options.
+
+    Raises:
+        SpecError: for an unknown flow, or options of hls4ml for another one.
+    """
+    if flow not in FLOWS:
+        raise SpecError(unknown("flow", flow, FLOWS))
+    if build == DEFAULT:
+        return FLOWS[flow]
+    if flow != "hls4ml":
+        msg = f"{build.text}: options of hls4ml, not of {flow}; choose hls4ml, or leave them out"
+        raise SpecError(msg)
+    layers = {"dense": networks.dense, "conv": networks.conv}
+    return {**FLOWS[flow], **{name: partial(rule, build=build) for name, rule in layers.items()}}
+
+
+def interval(
+    uses: Sequence[Use], slots: Sequence[Slot], latency: int, build: Build
+) -> tuple[int, int]:
+    """Cycles between two events, and how many the last word of one comes after the first.
+
+    Strategy latency is one pipeline whose interval is the reuse factor, or less if it is done
+    before; with strategy resource, or streams, layers work side by side on different events.
+    """
+    if build.streams or build.strategy == "resource":
+        slowest = max((_busy(u, s) for u, s in zip(uses, slots, strict=True)), default=1)
+        return slowest, max((u.waits for u in uses), default=0)
+    return min(build.reuse_factor, latency + 1), 0
+
+
+def _busy(use: Use, slot: Slot) -> int:
+    return use.ii if use.pipelined else max(use.ii, slot.end.cycle - slot.begin + 1)
+
+
+def _built(nodes: list[Node], uses: list[Use], build: Build) -> list[Use]:
+    """The uses where an event comes in pixels, or where memories need no registered ports."""
+    if build.streams:
+        args = [[nodes[a].op for a in node.args] for node in nodes]
+        return [streamed(n.op, a, u, n.spent) for n, a, u in zip(nodes, args, uses, strict=True)]
+    if build.memories:
+        return [
+            replace(u, ffs=0) if n.op.name == "input" else u
+            for n, u in zip(nodes, uses, strict=True)
+        ]
+    return uses
 
 
 def _use(nodes: list[Node], node: Node, rules: Mapping[str, Rule]) -> Use:
@@ -178,7 +234,7 @@ def _schedule(
             slot, begins = balance([slots[a].end for a in node.args], use.stages, period)
         else:
             ready = max((slots[a].end for a in node.args), default=Moment())
-            slot = chain(ready, use.stages, period)
+            slot = after(chain(ready, use.stages, period), use.cycles)
             begins = [slot.begin] * len(node.args)
         for a, begin in zip(node.args, begins, strict=True):
             held[a] = max(held[a], begin - slots[a].end.cycle)
@@ -187,9 +243,19 @@ def _schedule(
     return slots, held, read
 
 
-def _row(index: int, node: Node, use: Use, slot: Slot, held: int) -> OpCost:
-    """A line of the breakdown, with the registers inside the op and behind it."""
+def after(slot: Slot, cycles: int) -> Slot:
+    """The slot of an op that takes whole cycles besides its operators."""
+    end = Moment(slot.end.cycle + cycles)
+    return replace(slot, end=end) if cycles else slot
+
+
+def _row(index: int, node: Node, use: Use, slot: Slot, held: int, ii: int) -> OpCost:
+    """A line of the breakdown, with the registers inside the op and behind it.
+
+    A value that waits for ``held`` cycles is there for ``held / ii`` events at once.
+    """
     bits = held_words(node.op) * node.op.type.width if node.spent else 0
-    ffs = use.ffs + use.live * (slot.end.cycle - slot.begin + slot.waits) + held * bits
+    inside = slot.end.cycle - slot.begin + slot.waits - use.cycles
+    ffs = use.ffs + use.live * math.ceil(inside / ii) + math.ceil(held / ii) * bits
     end = slot.end
     return OpCost(index, node.op.name, use.luts, use.dsps, ffs, use.brams, end.cycle, end.ns)

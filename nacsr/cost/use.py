@@ -20,6 +20,10 @@ class Use:
         live: bits registered at every clock boundary inside it, were it cut there.
         soft: multipliers in LUTs among it, which a sum behind them may draw into DSPs.
         soft_luts: the LUTs of those multipliers.
+        cycles: whole cycles that it takes besides, one step after another.
+        ii: cycles between two events that it can take.
+        waits: cycles between its first pixel and its last, where an event comes in pixels.
+        pipelined: False if it takes an event only when it is done with the one before.
     """
 
     luts: int = 0
@@ -30,6 +34,10 @@ class Use:
     live: int = 0
     soft: int = 0
     soft_luts: int = 0
+    cycles: int = 0
+    ii: int = 1
+    waits: int = 0
+    pipelined: bool = True
 
 
 WIRES = Use()
