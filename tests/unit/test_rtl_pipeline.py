@@ -133,7 +133,7 @@ def test_a_design_too_large_to_unroll_is_refused(
     )
     b.output("y", b.op("relu", y))
     graph = b.build()
-    monkeypatch.setattr(rtl, "LIMIT", 1000)
+    monkeypatch.setattr(scalar, "LIMIT", 1000)
     message = r"%1 conv: flow rtl unrolls every operation, 1152 here of 1216; the limit is 1000"
     with pytest.raises(EmitError, match=message) as caught:
         rtl.emit(graph, tmp_path / "p", META, random_words(graph, 3, 1))
