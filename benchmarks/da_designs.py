@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,7 @@ def random_networks() -> Iterator[Named]:
     """Perceptrons of uniform weights."""
     for seed, (sizes, bits, kept) in enumerate(RANDOM):
         rng = np.random.default_rng(seed)
-        pairs = zip(sizes, sizes[1:], strict=False)
-        weights = [drawn(pair, bits, kept, rng) for pair in pairs]
+        weights = [drawn(pair, bits, kept, rng) for pair in pairwise(sizes)]
         word = unsigned(bits, 3)
         read = Fixed(bits + 2, 3)
         graph = mlp(weights, Fixed(bits, 1), read, word, seed)

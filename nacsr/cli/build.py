@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,13 @@ from rich.table import Table
 
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
 from nacsr.cost import Cost
+from nacsr.cost.da import DaCost, da_cost
 from nacsr.emit import FLOWS
-from nacsr.errors import SpecError
+from nacsr.errors import SpecError, unknown
 from nacsr.targets import target as find_target
 
 if TYPE_CHECKING:
+    from nacsr.design import Design
     from nacsr.emit.hls4ml_model import Hls4mlOptions
     from nacsr.luts import Settings
 
@@ -208,12 +211,16 @@ def cost(
     luts: Luts = None,
     lut: Lut = None,
     row: HallRow = None,
+    method: Annotated[
+        str, typer.Option(help="analytic, or da: da4ml's cost of shift-add logic.")
+    ] = "analytic",
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
 ) -> None:
     """Estimated LUT, DSP, FF, BRAM, clock cycles and II, with their bands where known.
 
     Example: nacsr cost "x0*x1 + 0.5" --target vu9p --clock-mhz 320
+    Example: nacsr cost "0.37*x0 - 1.21*x1" --method da
     """
     from nacsr.compiler import compile as compile_source
 
@@ -231,7 +238,7 @@ def cost(
     )
     where = design.setting
     device = find_target(where.target)
-    found = design.cost()
+    found = _method(method)(design)
     measurements = found.measurements(device, where.clock_mhz, design.graph.digest)
     if json:
         print_json([m.to_dict() for m in measurements])
@@ -248,7 +255,31 @@ def cost(
     console.print(shown)
     console.print(f"Method: {measurements[0].method}, stage: {measurements[0].stage}.")
     if by_op:
-        console.print(_by_op(found))
+        console.print(_by_op(found) if isinstance(found, Cost) else _by_kind(found))
+
+
+def _method(name: str) -> Callable[[Design], Cost | DaCost]:
+    """What ``--method`` names.
+
+    Raises:
+        SpecError: listing the known ones.
+    """
+    known: dict[str, Callable[[Design], Cost | DaCost]] = {
+        "analytic": lambda design: design.cost(),
+        "da": lambda design: da_cost(design.graph),
+    }
+    if name not in known:
+        raise SpecError(unknown("method", name, known))
+    return known[name]
+
+
+def _by_kind(found: DaCost) -> Table:
+    shown = Table(title="By kind of operation of the unrolled design")
+    for column in ("kind", "LUT"):
+        shown.add_column(column, justify="right")
+    for kind, luts in found.parts.items():
+        shown.add_row(kind, f"{luts:,.1f}")
+    return shown
 
 
 def _by_op(found: Cost) -> Table:

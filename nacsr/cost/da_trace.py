@@ -25,6 +25,10 @@ WIDEST = 52
 """Bits of its words: da4ml's logic keeps their ends in float64."""
 POINT = 32
 """da4ml sees at most so many fraction bits of a constant, or zeros at its end."""
+TWO_VARIABLES = (
+    "no da cost: the design multiplies two variables, and da4ml's cost speaks of shift-add logic "
+    "only; ask for the analytic cost"
+)
 TABLE_BITS = 31
 """Of a table's words: da4ml keeps them in int32."""
 
@@ -101,9 +105,7 @@ def _wires(op: Op, args: Sequence[Values], given: Sequence[Op], hardware: Any) -
 
     number, place = sources(op, given)
     pairs = zip(number.ravel().tolist(), place.ravel().tolist(), strict=True)
-    return [
-        args[k][p] if p >= 0 else FixedVariable.from_const(0.0, hardware) for k, p in pairs
-    ]
+    return [args[k][p] if p >= 0 else FixedVariable.from_const(0.0, hardware) for k, p in pairs]
 
 
 def _elements(graph: Graph, index: int, args: Sequence[Values]) -> Values:
@@ -118,11 +120,7 @@ def _elements(graph: Graph, index: int, args: Sequence[Values]) -> Values:
         raise EmitError(msg)
     scalars = [a[0] for a in args]
     if op.name == "mul" and all(v.low != v.high for v in scalars):
-        msg = (
-            f"no da cost: %{index} mul multiplies two variables, and da4ml's cost speaks of "
-            "shift-add logic only; ask for the analytic cost"
-        )
-        raise EmitError(msg)
+        raise EmitError(TWO_VARIABLES)
     if op.name == "lut" and op.type.width > TABLE_BITS:
         msg = f"no da cost: %{index} lut has words of {op.type}, da4ml's have {TABLE_BITS} bits"
         raise EmitError(msg)

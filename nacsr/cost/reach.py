@@ -36,7 +36,8 @@ class Reach:
     @property
     def fixed(self) -> Mask:
         """Elements of one word only."""
-        return self.low == self.high
+        known: Mask = self.low == self.high
+        return known
 
     def bits(self) -> Whole:
         """Bits that each element needs, a sign included; 0 for the constant 0."""
@@ -57,10 +58,8 @@ def reaches(graph: Graph) -> list[Reach]:
         given = [graph.ops[a] for a in op.args]
         args = [found[a] for a in op.args]
         low, high = _wires(op, given, args) if op.name in WIRING else _ENDS[op.name](op, args)
-        shape = np.empty(op.shape)
-        found.append(
-            Reach(*(np.broadcast_to(end, shape.shape) for end in (low, high)), op.type.frac)
-        )
+        low, high = np.broadcast_to(low, op.shape), np.broadcast_to(high, op.shape)
+        found.append(Reach(low, high, op.type.frac))
     return found
 
 

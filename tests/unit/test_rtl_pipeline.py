@@ -18,6 +18,7 @@ from nacsr.emit.verify import verify
 from nacsr.errors import EmitError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder
+from nacsr.ir.passes import scalar
 from nacsr.ir.passes.schedule import Schedule
 from tests.unit.rtl_projects import META, every_row, spread, written
 
