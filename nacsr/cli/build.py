@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,13 @@ from rich.table import Table
 
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
 from nacsr.cost import Cost
+from nacsr.cost.da import DaCost, da_cost
 from nacsr.emit import FLOWS
-from nacsr.errors import SpecError
+from nacsr.errors import SpecError, unknown
 from nacsr.targets import target as find_target
 
 if TYPE_CHECKING:
+    from nacsr.design import Design
     from nacsr.emit.hls4ml_model import Hls4mlOptions
     from nacsr.luts import Settings
 
@@ -214,6 +217,9 @@ def cost(
     io: Io = None,
     strategy: Strategy = None,
     reuse: Reuse = None,
+    method: Annotated[
+        str, typer.Option(help="analytic, or da: da4ml's cost of shift-add logic.")
+    ] = "analytic",
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
 ) -> None:
@@ -221,6 +227,7 @@ def cost(
 
     Example: nacsr cost "x0*x1 + 0.5" --target vu9p --clock-mhz 320
     Example: nacsr cost "x0*x1 + 0.5" --to hls --stage vsynth
+    Example: nacsr cost "0.37*x0 - 1.21*x1" --method da
     """
     from nacsr.compiler import compile as compile_source
 
@@ -239,7 +246,7 @@ def cost(
     )
     where = design.setting
     device = find_target(where.target)
-    found = design.cost(stage)
+    found = _method(method)(design, stage)
     measurements = found.measurements(device, where.clock_mhz, design.graph.digest)
     if json:
         print_json([m.to_dict() for m in measurements])
@@ -257,7 +264,31 @@ def cost(
     flags = f" ({found.flags})" if found.flags else ""
     console.print(f"Method: {measurements[0].method}, stage: {measurements[0].stage}{flags}.")
     if by_op:
-        console.print(_by_op(found))
+        console.print(_by_op(found) if isinstance(found, Cost) else _by_kind(found))
+
+
+def _method(name: str) -> Callable[[Design, str | None], Cost | DaCost]:
+    """What ``--method`` names.
+
+    Raises:
+        SpecError: listing the known ones.
+    """
+    known: dict[str, Callable[[Design, str | None], Cost | DaCost]] = {
+        "analytic": lambda design, stage: design.cost(stage),
+        "da": lambda design, _: da_cost(design.graph),
+    }
+    if name not in known:
+        raise SpecError(unknown("method", name, known))
+    return known[name]
+
+
+def _by_kind(found: DaCost) -> Table:
+    shown = Table(title="By kind of operation of the unrolled design")
+    for column in ("kind", "LUT"):
+        shown.add_column(column, justify="right")
+    for kind, luts in found.parts.items():
+        shown.add_row(kind, f"{luts:,.1f}")
+    return shown
 
 
 def _by_op(found: Cost) -> Table:
