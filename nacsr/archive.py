@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 
 from nacsr.errors import ArchiveError
 from nacsr.ir import Graph, parse
-from nacsr.measure import ARCHITECTURE, HARDWARE, OBJECTIVES, Measurement, check_name, minimised
+from nacsr.measure import (
+    ARCHITECTURE,
+    HARDWARE,
+    OBJECTIVES,
+    TIMING,
+    Measurement,
+    check_name,
+    minimised,
+)
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.search.pareto import nondominated
 
@@ -326,7 +334,7 @@ class Archive:
         """
         names = [*objectives, *(limits or {})]
         for name in names:
-            check_name("objective", name, dict.fromkeys(OBJECTIVES))
+            check_name("objective", name, dict.fromkeys((*OBJECTIVES, *TIMING)))
         kept: list[Entry] = []
         points: list[list[float]] = []
         for entry in self.entries(designs_only=True):
@@ -346,7 +354,7 @@ class Archive:
 
 
 def _value(entry: Entry, metric: str, method: str, stage: str) -> float | None:
-    if metric in HARDWARE:
+    if metric in HARDWARE or metric in TIMING:
         found = entry.find(metric, method, stage)
     elif metric in ARCHITECTURE:  # the same for every flow
         found = next((m for m in reversed(entry.measurements) if m.metric == metric), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nacsr.synthesis.base import Tool
+from nacsr.synthesis.vendor import VITIS, VIVADO
 
-TOOLS: Mapping[str, Tool] = {}
+TOOLS: Mapping[str, Tool] = {"vitis": VITIS, "vivado": VIVADO}
 """What ``nacsr synth --tool`` takes."""
