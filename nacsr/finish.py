@@ -54,7 +54,14 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], tuple(p["parents"]))
     graph = parse(p["graph"])
     name = f"nacsr_{p['id']}"
-    design = Design(graph, setting(prepared), name, p["title"], default_flow(graph))
+    design = Design(
+        graph,
+        setting(prepared),
+        name,
+        p["title"],
+        default_flow(graph),
+        calibration=prepared.problem.calibration,
+    )
     if job.kind == "rtl":
         return _rtl(design.to("rtl"), f"{p['id']}_rtl", candidate, prepared)
     try:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nacsr.cli import build, complexities, info, inspect, search, sweep
+from nacsr.cli import build, complexities, info, inspect, reports, search, sweep
 from nacsr.errors import NacsrError
 from nacsr.measure import tool_name
 
@@ -45,6 +45,8 @@ app.command()(sweep.sweep)
 app.command()(build.compile)
 app.command()(build.verify)
 app.command()(build.cost)
+app.command()(reports.ingest)
+app.command()(reports.calibrate)
 app.command()(complexities.complexities)
 app.command()(info.luts)
 app.command()(info.targets)

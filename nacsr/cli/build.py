@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
+from nacsr.cli.reports import measured
 from nacsr.cost import Cost
+from nacsr.cost.calibration import Calibration
 from nacsr.emit import FLOWS
 from nacsr.errors import SpecError
 from nacsr.targets import target as find_target
@@ -208,6 +211,9 @@ def cost(
     luts: Luts = None,
     lut: Lut = None,
     row: HallRow = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="A file of 'nacsr calibrate'; a run's own if left.")
+    ] = None,
     by_op: Annotated[bool, typer.Option("--by-op", help="One line an operation.")] = False,
     json: Json = False,
 ) -> None:
@@ -229,6 +235,8 @@ def cost(
         lut=parse_lut(lut),
         row=row,
     )
+    if calibration is not None:
+        design = replace(design, calibration=Calibration.load(calibration))
     where = design.setting
     device = find_target(where.target)
     found = design.cost()
@@ -247,6 +255,10 @@ def cost(
     console = Console()
     console.print(shown)
     console.print(f"Method: {measurements[0].method}, stage: {measurements[0].stage}.")
+    if found.calibration:
+        console.print(f"Refitted by calibration {found.calibration}; the breakdown by op is not.")
+    for text in measured(source[0]) if len(source) == 1 else ():
+        console.print(f"Measured:{text}", highlight=False)
     if by_op:
         console.print(_by_op(found))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nacsr.cli.options import Json, Precision, print_json
+from nacsr.cli.reports import measured
 
 if TYPE_CHECKING:
     from nacsr.archive import Archive, Entry
@@ -135,6 +136,8 @@ def _show_design(source: str, precision: str, svg: Path | None, json: bool) -> N
         print_json({"title": design.title, "flow": design.flow, "ir": str(design.graph)})
     else:
         typer.echo(str(design.graph))
+        for text in measured(source):
+            typer.echo(f"# measured:{text}")
 
 
 def _draw(design: Design, out: Path) -> None:

@@ -41,7 +41,8 @@ class Cost:
 
     ``latency_cycles`` is csynth's: 0 for a design that fits into one period. ``brams``
     counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
-    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of.
+    that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of;
+    ``calibration`` is the digest of what they were refitted with, or "".
     """
 
     luts: int
@@ -53,6 +54,7 @@ class Cost:
     rows: tuple[OpCost, ...]
     bands: Mapping[str, Band] = field(repr=False)
     stage: str = "csynth"
+    calibration: str = ""
 
     def measurements(
         self, target: Target, clock_mhz: float, digest: str
@@ -65,13 +67,15 @@ class Cost:
             digest: digest of the graph.
         """
         where = f"{target.part} @ {clock_mhz:g} MHz"
+        refitted = f" + calibration {self.calibration}" if self.calibration else ""
+        tool = tool_name() + refitted
         return tuple(
             Measurement(
                 metric,
                 float(getattr(self, metric)),
                 "analytic",
                 self.stage,
-                tool_name(),
+                tool,
                 where,
                 digest,
                 self._error(metric),

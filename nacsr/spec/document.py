@@ -50,6 +50,8 @@ class StudySpec(Section):
     constraints: ConstraintSpec = ConstraintSpec()
     objectives: tuple[str, ...] = ()
     budget: BudgetName = "default"
+    calibration: Annotated[str, Field(min_length=1)] | None = None
+    """A file of 'nacsr calibrate' that analytic costs are refitted by."""
     families: FamiliesSpec = FamiliesSpec()
 
     @model_validator(mode="before")

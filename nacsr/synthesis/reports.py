@@ -37,6 +37,7 @@ class Subject:
         part: device.
         clock_mhz: clock.
         flow: back end that made the sources, or "" if it is not known.
+        usual_flow: back end that makes C++ of it unless told otherwise.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Subject:
     part: str
     clock_mhz: float
     flow: str = ""
+    usual_flow: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def _periods(reports: Reports) -> Iterator[tuple[str, list[float]]]:
 
 
 def measurements(
-    reports: Reports, subject: Subject, told: str = ""
+    reports: Reports, subject: Subject, told: str = "", warned: Sequence[str] = ()
 ) -> tuple[tuple[Measurement, ...], tuple[str, ...]]:
     """What reports measured of a design, and what a reader should know, a line each.
 
@@ -198,6 +200,7 @@ def measurements(
         reports: of the design; where they name another part or clock, the numbers are of that.
         subject: the design.
         told: what the tool was told, if it was run here.
+        warned: what else the flags of every measurement should hold.
 
     Every measurement's flags hold those of its report. Latency and interval that a tool could not
     determine, and those of a co-simulation that failed, are no measurements.
@@ -212,7 +215,7 @@ def measurements(
         extra = _extra(report)
         flags = [f"flow {subject.flow}"] if subject.flow else []
         flags += [told] if told and method == "vivado" else []
-        flags += [*extra, *report.flags]
+        flags += [*extra, *report.flags, *warned]
         notes += [f"{report.path.name}: {flag}" for flag in report.flags]
         made += [
             Measurement(
