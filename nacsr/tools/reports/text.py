@@ -92,7 +92,7 @@ def _table(lines: Sequence[str]) -> Table:
         if re.fullmatch(r"\+[-+]*", line):
             if parts[-1]:
                 parts.append([])
-        elif line.startswith("|"):
+        elif line.startswith("|") and line.endswith("|"):  # a line that is cut off has no end
             parts[-1].append(tuple(cell.strip() for cell in line.strip("|").split("|")))
     heading, *body = parts
     return Table(tuple(heading), tuple(row for part in body for row in part))

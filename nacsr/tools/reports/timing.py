@@ -84,6 +84,7 @@ def read_timing(path: Path) -> TimingReport:
         ReportError: if it is cut off before its summary, or is another report.
     """
     text = read(path)
+    text = text[: text.rfind("\n") + 1]  # a last line without an end may be cut inside a number
     facts = header(text)
     summary = next(_rows(_section(text, "Design Timing Summary")), None)
     if summary is None:
