@@ -178,5 +178,5 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     for m in entry.measurements:
         error = "" if m.error is None else f" ± {m.error:.4g}"
         name = f"{m.metric} {m.label}".strip()
-        origin = f"{m.method}, {m.stage}, {m.tool}, {m.target}"
+        origin = ", ".join(t for t in (m.method, m.stage, m.tool, m.target, m.flags) if t)
         typer.echo(f"  {name:16} {m.value:.6g}{error}  ({origin})")

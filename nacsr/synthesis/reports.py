@@ -84,7 +84,7 @@ def collect(folder: Path, tops: Sequence[str] = ()) -> Reports:
         ReportError: for a report that is not whole, two of a stage that disagree, no report, or
             several functions none of which is of ``tops``.
     """
-    read = [r for r in map(read_report, find(folder)) if r is not None]
+    read = [r for r in map(read_report, _wanted(find(folder), tops)) if r is not None]
     if not read:
         msg = (
             f"{folder}: no report here; expected *_csynth.xml, *_cosim.rpt, or what "
@@ -103,6 +103,22 @@ def collect(folder: Path, tops: Sequence[str] = ()) -> Reports:
     return Reports(
         csynth, cosims[0] if cosims else None, {s: uses[s] for s in order}, timing, tuple(notes)
     )
+
+
+def _wanted(paths: Sequence[Path], tops: Sequence[str]) -> list[Path]:
+    """Without reports of other functions where that of the top is there, and without the .rpt of
+    C synthesis beside its .xml: they may be odd without harm."""
+    names = {f"{top}_csynth" for top in tops} & {p.stem for p in paths}
+    known = set(paths)
+    return [
+        p
+        for p in paths
+        if not p.stem.endswith("_csynth")
+        or (
+            (not names or p.stem in names)
+            and (p.suffix == ".xml" or p.with_suffix(".xml") not in known)
+        )
+    ]
 
 
 def _of_top(found: list[CsynthReport], tops: Sequence[str], folder: Path) -> CsynthReport | None:
@@ -139,17 +155,17 @@ def _disagree(one: Report, other: Report) -> str:
 def _timing(
     found: list[TimingReport], uses: dict[str, UtilisationReport]
 ) -> tuple[dict[str, TimingReport], list[str]]:
-    """By stage; releases before 2021 do not say it, then names and neighbours do."""
+    """By stage; where neither header nor paths say it, names and neighbours do."""
     kept: dict[str, TimingReport] = {}
     notes = []
     for report in found:
         stage = report.stage or _guessed(report.path.name, uses)
         if not stage:
             notes.append(f"{report.path.name}: does not say its Design State; left out")
-        elif stage in kept and kept[stage].slack_ns != report.slack_ns:
-            raise ReportError(_disagree(kept[stage], report))
-        else:
+        elif stage not in kept or report.progress > kept[stage].progress:
             kept[stage] = report
+        elif report.progress == kept[stage].progress and report.slack_ns != kept[stage].slack_ns:
+            raise ReportError(_disagree(kept[stage], report))
     return kept, notes
 
 

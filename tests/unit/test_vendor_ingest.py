@@ -181,12 +181,20 @@ def test_of_several_functions_and_stages_the_right_ones(tmp_path: Path) -> None:
         placed=texts.utilisation(state="Fully Placed", used={**texts.USED, "luts": 1600}),
         routed=texts.utilisation(state="Routed"),
         deep=texts.hierarchy(),
+        placed_timing=texts.timing("2020.1", 1.0, state="Fully Placed"),
+        routed_timing=texts.timing("2020.1"),
+        synth_timing=texts.timing("2020.1", 2.0, state="Synthesized"),
     )
-    (place / "trigger_csynth.rpt").write_text(texts.csynth_rpt())
+    (place / "trigger_csynth.rpt").write_text("cut")
+    (place / "trigger_odd_csynth.xml").write_text("cut")
     found = collect(place, ("trigger",))
     assert found.csynth is not None
     assert found.csynth.path.name == "trigger_csynth.xml"
     assert found.utilisation["pnr"].path.name == "routed.rpt"
+    assert {s: t.slack_ns for s, t in found.timing.items()} == {"pnr": 1.406, "vsynth": 2.0}
+    with pytest.raises(ReportError, match="not whole XML"):
+        collect(place)
+    (place / "trigger_odd_csynth.xml").unlink()
     with pytest.raises(ReportError, match="reports of trigger, trigger_stage; expected one of"):
         collect(place)
     write(place, again=texts.utilisation(state="Routed", used={**texts.USED, "luts": 9}))
@@ -195,7 +203,11 @@ def test_of_several_functions_and_stages_the_right_ones(tmp_path: Path) -> None:
 
 
 def test_old_timing_reports_have_the_stage_of_their_name_or_neighbour(tmp_path: Path) -> None:
-    place = write(tmp_path / "r", t=texts.timing("2018.2"), u=texts.utilisation("2018.2", "Routed"))
+    place = write(
+        tmp_path / "r",
+        t=texts.timing("2018.2", paths=False),
+        u=texts.utilisation("2018.2", "Routed"),
+    )
     assert set(collect(place).timing) == {"pnr"}
     write(place, s=texts.utilisation("2018.2"))
     found = collect(place)

@@ -83,13 +83,25 @@ def test_timing_of_every_release(version: str, slack: float | None, tmp_path: Pa
     (clock,) = found.clocks
     assert (clock.name, clock.period_ns, clock.slack_ns) == ("ap_clk", 5.0, slack)
     assert (found.slack_ns, found.hold_ns) == (slack, 0.043)
-    assert found.stage == ("pnr" if version > "2021" else "")
+    assert (found.stage, found.part[:18]) == ("pnr", "xcvu13p-flga2577-2")
     missed = slack is not None and slack < 0
     assert found.flags == (("timing not met: slack -0.089 ns",) if missed else ())
     if slack is None:
         assert clock.fmax_mhz is None
     else:
         assert clock.fmax_mhz == 1000.0 / (5.0 - slack)
+
+
+@pytest.mark.parametrize("version", texts.VERSIONS)
+def test_timing_says_how_far_the_design_was(version: str, tmp_path: Path) -> None:
+    for state, stage in (("Synthesized", "vsynth"), ("Fully Placed", "pnr"), ("Routed", "pnr")):
+        found = parse(tmp_path, "t.rpt", texts.timing(version, state=state))
+        assert isinstance(found, TimingReport)
+        assert (found.state, found.stage) == (state, stage)
+        assert found.flags == (("placed, not routed",) if state == "Fully Placed" else ())
+    found = parse(tmp_path, "t.rpt", texts.timing(version, paths=False))
+    assert isinstance(found, TimingReport)
+    assert found.stage == ("pnr" if version > "2023" else "")
 
 
 @pytest.mark.parametrize("version", texts.VERSIONS)

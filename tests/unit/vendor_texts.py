@@ -134,6 +134,9 @@ def hierarchy(version: str = "2023.1", state: str = "Routed", design: str = "tri
 
 
 _SETUP = "WNS(ns)      TNS(ns)  TNS Failing Endpoints  TNS Total Endpoints"
+_PULSE = "WPWS(ns)     TPWS(ns)  TPWS Failing Endpoints  TPWS Total Endpoints"
+_PULSES = "2.225        0.000                       0                   245"
+_NETS = {"Synthesized": "unplaced", "Fully Placed": "estimated"}
 _ENDS = "        0.000                      0                  420"
 _HOLD = "WHS(ns)      THS(ns)  THS Failing Endpoints  THS Total Endpoints"
 
@@ -147,23 +150,27 @@ def timing(
     clock: str = "ap_clk",
     design: str = "trigger",
     part: str = PART,
+    paths: bool = True,
 ) -> str:
     """A timing summary of one clock; None: the clock has no setup path."""
-    state = state if newer(version, "2021.1") else ""
-    name = part.rsplit("-", 2)[0] if newer(version, "2022.1") else "".join(part.split("-")[:2])
-    head = vivado_head(version, "report_timing_summary -file t.rpt", design, state, part)
-    head = head.replace(f": {device(version, part)}\n", f": {name}\n")
-    if "Speed File" not in head:
-        head = head.replace("| Device", "| Speed File   : -2  PRODUCTION 1.27\n| Device")
+    stated = state if newer(version, "2023.1") else ""
+    *parts, grade, temperature = part.split("-")
+    head = vivado_head(version, "report_timing_summary -file t.rpt", design, stated, part)
+    head = "".join(x for x in head.splitlines(True) if "Speed File" not in x)
+    head = head.replace(f": {device(version, part)}\n", f": {'-'.join(parts)}\n")
+    speed = f"| Speed File   : -{grade}  PRODUCTION 1.27 02-28-2020\n"
+    if newer(version, "2021.1"):
+        speed += f"| Temperature Grade : {temperature.upper()}\n"
+    head = re.sub(r"(\| Device .*\n)", rf"\g<1>{speed}", head)
     rule = "-" * 90 + "\n"
 
     def section(title: str, body: str) -> str:
         return f"{rule}| {title}\n| {'-' * len(title)}\n{rule}\n{body}\n\n"
 
-    names, mhz = f"{_SETUP}      {_HOLD}", 1000 / period
+    names, mhz = f"{_SETUP}      {_HOLD}     {_PULSE}", 1000 / period
     dashes = _ruler(names)
     setup = "" if slack is None else f"{slack:7.3f}{_ENDS}"
-    values = f"{setup:<{len(_SETUP)}}      {hold:7.3f}{_ENDS}"
+    values = f"{setup:<{len(_SETUP)}}      {hold:7.3f}{_ENDS}        {_PULSES}"
     met = "All user specified timing constraints are met."
     if slack is None or slack < 0 or hold < 0:
         met = "Timing constraints are not met."
@@ -184,6 +191,15 @@ def timing(
             f"Clock             {names}  \n-----             {dashes}  \n{clock:<18}{values}  ",
         )
         + section("Inter Clock Table", "From Clock    To Clock")
+        + section("Timing Details", _path(_NETS.get(state, "routed")) if paths else "")
+    )
+
+
+def _path(net: str) -> str:
+    """Two lines of a path: its clock's net, and a net in the state that the design is in."""
+    return (
+        "Max Delay Paths\n                         net (fo=244, unset)          0.037     0.037\n"
+        f"                         net (fo=88, {net})          0.703     0.834    a/b"
     )
 
 

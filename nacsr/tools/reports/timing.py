@@ -9,7 +9,10 @@ from pathlib import Path
 
 from nacsr.errors import ReportError
 from nacsr.tools.reports.text import header, number, read, version
-from nacsr.tools.reports.utilisation import stage_of
+from nacsr.tools.reports.utilisation import FINAL, stage_of
+
+NETS = {"routed": "Routed", "estimated": "Fully Placed", "unplaced": "Synthesized"}
+"""What a path's nets are called in a design of that state, the furthest first."""
 
 _AGAIN = "write it again with report_timing_summary"
 
@@ -39,7 +42,8 @@ class TimingReport:
         version: Vivado's release, or "".
         design: name of the top module.
         part: device as the report names it.
-        state: ``Design State``, or "" in releases that do not say.
+        state: ``Design State``; releases that do not say it tell it by the nets of their paths,
+            and it is "" if there are none of these either.
         slack_ns: worst negative slack (WNS) of setup paths; None if nothing was constrained.
         hold_ns: worst hold slack (WHS); None likewise.
         clocks: those with a period.
@@ -66,11 +70,17 @@ class TimingReport:
         return "" if place is None else place[0]
 
     @property
+    def progress(self) -> int:
+        """How far the design had come, a number that only grows; -1 where that is not known."""
+        place = stage_of(self.state)
+        return -1 if place is None else place[1]
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """What a reader must know before using the numbers."""
-        found = []
-        if not self.clocks:
-            found.append("no clock constrained")
+        found = [] if self.clocks else ["no clock constrained"]
+        if self.stage == "pnr" and self.progress < FINAL:
+            found.append("placed, not routed")
         for name, slack in (("timing", self.slack_ns), ("hold", self.hold_ns)):
             if slack is not None and slack < 0:
                 found.append(f"{name} not met: slack {slack:g} ns")
@@ -105,11 +115,19 @@ def read_timing(path: Path) -> TimingReport:
         version(facts.get("Tool Version", "")),
         facts.get("Design", ""),
         _device(facts),
-        facts.get("Design State", ""),
+        facts.get("Design State", "") or _state(text),
         number(summary.get("WNS(ns)", "")),
         number(summary.get("WHS(ns)", "")),
         clocks,
     )
+
+
+def _state(text: str) -> str:
+    """The state that the nets of a report's paths are in."""
+    for words, state in NETS.items():
+        if re.search(rf"\bnet \(fo=\d+, {words}\)", text):
+            return state
+    return ""
 
 
 def _device(facts: dict[str, str]) -> str:
