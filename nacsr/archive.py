@@ -27,6 +27,7 @@ from nacsr.measure import (
     ESTIMATED,
     HARDWARE,
     OBJECTIVES,
+    TIMING,
     Basis,
     Measurement,
     check_name,
@@ -348,7 +349,7 @@ class Archive:
         """
         names = [*objectives, *(limits or {})]
         for name in names:
-            check_name("objective", name, dict.fromkeys(OBJECTIVES))
+            check_name("objective", name, dict.fromkeys((*OBJECTIVES, *TIMING)))
         kept: list[Entry] = []
         points: list[list[float]] = []
         for entry in self.entries(designs_only=True):
@@ -369,7 +370,7 @@ class Archive:
 
 
 def _value(entry: Entry, metric: str, basis: Basis) -> float | None:
-    if metric in HARDWARE:
+    if metric in HARDWARE or metric in TIMING:
         found = entry.find(metric, *basis)
     elif metric in ARCHITECTURE:  # the same for every flow
         found = next((m for m in reversed(entry.measurements) if m.metric == metric), None)

@@ -65,7 +65,14 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], tuple(p["parents"]))
     graph = parse(p["graph"])
     name = f"nacsr_{p['id']}"
-    design = Design(graph, setting(prepared), name, p["title"], default_flow(graph))
+    design = Design(
+        graph,
+        setting(prepared),
+        name,
+        p["title"],
+        default_flow(graph),
+        calibration=prepared.problem.calibration,
+    )
     if job.kind == "synth":
         return _synthesised(design.to("rtl"), candidate)
     if job.kind == "rtl":

@@ -57,12 +57,16 @@ METRICS: Mapping[str, Metric] = {
     "brams": Metric("BRAM18", False, "18-kbit block RAMs"),
     "latency_cycles": Metric("cycles", False, "clock cycles from input to output"),
     "ii_cycles": Metric("cycles", False, "initiation interval: cycles between events"),
+    "fmax_mhz": Metric("MHz", True, "clock at which the slowest path would just fit"),
     "bops": Metric("BOP", False, "bit operations (Eq. A.1-A.5 of NAC), from the architecture"),
     "mismatches": Metric("words", False, "output words that differ from the interpreter"),
 }
 
 HARDWARE = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
 """Metrics of a design's hardware."""
+
+TIMING = ("fmax_mhz",)
+"""Metrics of hardware that only a vendor's tool gives: a front of them has no other designs."""
 
 QUALITY: Mapping[str, tuple[str, ...]] = {
     "classification": ("accuracy",),

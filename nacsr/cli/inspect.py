@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nacsr.cli.options import Json, Precision, print_json
+from nacsr.cli.reports import measured
 
 if TYPE_CHECKING:
     from nacsr.archive import Archive, Entry
@@ -148,6 +149,8 @@ def _show_design(source: str, precision: str, svg: Path | None, json: bool) -> N
         print_json({"title": design.title, "flow": design.flow, "ir": str(design.graph)})
     else:
         typer.echo(str(design.graph))
+        for text in measured(source):
+            typer.echo(f"# measured:{text}")
 
 
 def _draw(design: Design, out: Path) -> None:
@@ -188,5 +191,5 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     for m in entry.measurements:
         error = "" if m.error is None else f" ± {m.error:.4g}"
         name = f"{m.metric} {m.label}".strip()
-        origin = f"{m.method}, {m.stage}, {m.tool}, {m.target}"
+        origin = ", ".join(t for t in (m.method, m.stage, m.tool, m.target, m.flags) if t)
         typer.echo(f"  {name:16} {m.value:.6g}{error}  ({origin})")

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nacsr.cli.build import SOURCE, Lut, Luts, MaxError, Range, parse_lut, parse_ranges
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
+from nacsr.cli.source import SOURCE, Lut, Luts, MaxError, Range, design_of
 from nacsr.measure import METRICS
 from nacsr.synthesis.base import LIMIT_S
 from nacsr.targets import target as find_target
@@ -60,18 +60,17 @@ def synth(
     Example: nacsr synth "0.3*x0*sin(2*x1) - 0.8" --target vu9p
     Example: nacsr synth runs/jets:3fa2 --out synthesised --limit 1200
     """
-    from nacsr.compiler import compile as compile_source
     from nacsr.synthesis import synthesise
 
-    design = compile_source(
-        source[0] if len(source) == 1 else source,
+    design = design_of(
+        source,
         target=target,
         clock_mhz=clock_mhz,
         precision=precision,
         max_error=max_error,
-        ranges=parse_ranges(range_),
+        range_=range_,
         luts=luts,
-        lut=parse_lut(lut),
+        lut=lut,
         row=row,
     )
     bar = Console(stderr=True)

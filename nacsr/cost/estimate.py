@@ -52,7 +52,8 @@ class Cost:
     ``latency_cycles`` is csynth's: 0 for a design that fits into one period. ``brams``
     counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
     that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of,
-    ``flags`` what else they assume: how hls4ml builds the layers, which functions were meant.
+    ``flags`` what else they assume: how hls4ml builds the layers, which functions were meant;
+    ``calibration`` is the digest of what they were refitted with, or "".
     """
 
     luts: int
@@ -65,6 +66,7 @@ class Cost:
     bands: Mapping[str, Band] = field(repr=False)
     stage: str = "csynth"
     flags: str = ""
+    calibration: str = ""
 
     def measurements(
         self, target: Target, clock_mhz: float, digest: str
@@ -77,13 +79,15 @@ class Cost:
             digest: digest of the graph.
         """
         where = f"{target.part} @ {clock_mhz:g} MHz"
+        refitted = f" + calibration {self.calibration}" if self.calibration else ""
+        tool = tool_name() + refitted
         return tuple(
             Measurement(
                 metric,
                 float(getattr(self, metric)),
                 "analytic",
                 self.stage,
-                tool_name(),
+                tool,
                 where,
                 digest,
                 self._error(metric),

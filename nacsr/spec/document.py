@@ -54,6 +54,8 @@ class StudySpec(Section):
     """``bits``: every finalist is emitted and compared with the interpreter; ``open``: and
     synthesised with open tools, where they are installed, so that both families are compared by
     one measurement."""
+    calibration: Annotated[str, Field(min_length=1)] | None = None
+    """A file of 'nacsr calibrate' that analytic costs are refitted by."""
     families: FamiliesSpec = FamiliesSpec()
 
     @model_validator(mode="before")
