@@ -231,7 +231,8 @@ def measurements(
         extra = _extra(report)
         flags = [f"flow {subject.flow}"] if subject.flow else []
         flags += [told] if told and method == "vivado" else []
-        flags += [*extra, *report.flags, *warned]
+        flags += [*extra, *report.flags, *_about(report, reports, warned)]
+        flags += [] if any(p for _, p in _periods(reports)) else ["clock not stated"]
         notes += [f"{report.path.name}: {flag}" for flag in report.flags]
         made += [
             Measurement(
@@ -247,6 +248,12 @@ def measurements(
             for metric, value in values.items()
         ]
     return tuple(made), tuple(dict.fromkeys(notes))
+
+
+def _about(report: Report, reports: Reports, warned: Sequence[str]) -> list[str]:
+    """The warnings that are not of another report alone; a clock is that of all of them."""
+    others = tuple(f"{r.path.name} is " for r in reports.all if r.path != report.path)
+    return [w.removeprefix(f"{report.path.name} is ") for w in warned if not w.startswith(others)]
 
 
 def _clock(reports: Reports, subject: Subject) -> float:

@@ -148,6 +148,10 @@ def test_what_does_not_fit_is_refused_or_flagged(project: Path, tmp_path: Path) 
     assert {m.target for m in found.measurements} == {"xcvu13p-flga2577-2-e @ 400 MHz"}
     assert all("not 5.000 ns" in m.flags for m in found.measurements)
     found = into_project(project, tmp_path / "1", force=True)
+    said = {m.flags for m in found.measurements}
+    assert said == {
+        "flow hls; Synthesized; for xcvu9p-flga2104-2-e, not xcvu13p-flga2577-2-e; clock not stated"
+    }
     assert {m.target for m in found.measurements} == {"xcvu9p-flga2104-2-e @ 200 MHz"}
 
 
