@@ -137,13 +137,26 @@ def _reached(op: Op, type_: Fixed, reach: Range) -> Fixed:
 
 
 def _range(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
-    """The range of raw integers of an op: also of a call, whose table has its two ends only, and
-    of a cast of words that are wider than ours, as HLS has them."""
-    if op.name == "cast" and args[0].type.width > MAX_WIDTH:
-        return ends(op.type)
+    """The range of raw integers of an op.
+
+    A call has only the two ends of a table. Words may be wider than ours, as HLS has them. The
+    type of a layer is its range already.
+    """
     if op.name == "lut" and op.array("table").size < 1 << args[0].type.width:
         return int(op.array("table").min()), int(op.array("table").max())
+    if op.name in ("dense", "conv"):
+        return ends(op.type)
+    if op.name == "cast":
+        wide = args[0].type.width > MAX_WIDTH
+        if wide or (op.type.rounding is Rounding.TRN and op.type.overflow is Overflow.WRAP):
+            return _cut(ranges[0], args[0].type.frac - op.type.frac, op.type)
     return OPS[op.name].bound(op, args, ranges)
+
+
+def _cut(reach: Range, drop: int, to: Fixed) -> Range:
+    """A range without its ``drop`` low bits, or that of the type if it does not fit."""
+    low, high = (end >> drop if drop > 0 else end << -drop for end in reach)
+    return (low, high) if to.min_raw <= low and high <= to.max_raw else ends(to)
 
 
 def _inferred(op: Op, operands: Sequence[Op]) -> Fixed:

@@ -64,7 +64,7 @@ def left(nodes: Sequence[Node], uses: Sequence[Use], functions: str) -> list[Use
         args = tuple(nodes[a].op for a in node.args)
         inside = sum(uses[a].dsps > 0 for a in node.args)
         use = replace(use, luts=_luts(node, args, use, functions, inside))
-        if use.brams:
+        if use.brams and node.op.name == "lut":
             called = functions != "table"
             table = node.op.attrs["function"] if called else node.op.array("table").tobytes()
             before, count = reads[table], elements(node.op)
