@@ -5,10 +5,11 @@ fixed<16,6> words and accumulators), kept in ``shared/data/wa_hls4ml`` beside th
 weights are not there: LeCun uniform and never trained (their generator says so), truncated to
 fixed<prec,1> (2-bit layers of 64 and 96 inputs would be empty, were they rounded).
 
-Errors are |predicted / reported - 1|. For DSP and BRAM a row whose report says 0 counts as 0 if 0
-is predicted, else as 1. Groups marked "read off" are those that the constants of
-``nacsr.cost.memories`` were read off (precision 12); nothing was fitted to the LUTs and DSPs of
-reuse factor 1.
+Errors are |predicted / reported - 1|. A row whose report says 0 counts as 0 if 0 is predicted,
+else as 1. Nothing was fitted to the LUTs and DSPs of reuse factor 1. For higher ones the constants
+of ``nacsr.cost.memories`` were read off rows of 12-bit weights, and the form of the rules off rows
+of all precisions; so ``held_out`` fits the same form anew, by least squares, to the layers of up
+to 128 outputs, or of more, and reports on the others.
 
     python benchmarks/cost_layers.py [folder of the data]
 """
@@ -16,6 +17,7 @@ reuse factor 1.
 from __future__ import annotations
 
 import csv
+import math
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -84,11 +86,38 @@ def main(folder: Path) -> None:
         group = [r for r in rows if kind(r) == name]
         print()
         show(name, group)
-        split(group, "prec", lambda v: f"{v} bits" + (" (read off)" if v == 12 else ""))
+        split(group, "prec", lambda v: f"{v} bits")
         split(group, "d_in", lambda v: f"{v} inputs")
+        if name == "resource, reuse factor > 1":
+            held_out(group)
         if name == "reuse factor 1":
             for strategy in ("latency", "resource"):
                 show(f"  strategy {strategy}", [r for r in group if r["strategy"] == strategy])
+
+
+def terms(row: Row) -> list[float]:
+    """What the rules of memories add up for LUTs, without their constants."""
+    inputs, outputs, reuse = (int(row[k]) for k in ("d_in", "d_out", "rf"))
+    multipliers = math.ceil(inputs * outputs / reuse)
+    pair = 16 * multipliers if reuse == 2 * inputs else 0
+    choices = 1 << (outputs - 1).bit_length()
+    pick = 0 if pair else 16 * multipliers * (choices - 1) / 3
+    return [1, 16 * inputs, 16 * outputs, pair, pick]
+
+
+def held_out(rows: list[Row]) -> None:
+    """Fit the constants to small layers and report on large ones, then the other way round."""
+    x = np.array([terms(r) for r in rows])
+    y = np.array([float(r["LUT_hls"]) for r in rows])
+    small = np.array([int(r["d_out"]) <= 128 for r in rows])
+    for fitted, on in ((small, "up to 128"), (~small, "more than 128")):
+        found = np.linalg.lstsq(x[fitted] / y[fitted, None], np.ones(fitted.sum()))[0]
+        inside, outside = (np.abs(x[s] @ found / y[s] - 1).mean() for s in (fitted, ~fitted))
+        values = ", ".join(f"{v:.2f}" for v in found)
+        print(
+            f"LUTs fitted to {on} outputs: there {inside:.2%}, on the others {outside:.2%} "
+            f"(shell, input, output, pair, pick: {values})"
+        )
 
 
 def split(rows: list[Row], key: str, label: Callable[[int], str]) -> None:

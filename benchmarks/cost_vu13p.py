@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from nacsr.cost import Build, Cost, estimate
+from nacsr.cost import Build, Cost, dense_layers, estimate, expected
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.ir import Builder, Graph
 
@@ -72,8 +73,50 @@ def predict(row: dict[str, str], weights: dict[str, np.ndarray]) -> Cost:
     return estimate(graph, "vu13p", 200.0, flow="hls4ml", build=options)
 
 
+def before_weights(row: dict[str, str]) -> Cost:
+    """The expectation for one line of the reports, from its architecture and types only."""
+    qkeras = "qkeras" in row["design"]
+    default = qkeras and row["task"] != "multiclass"
+    frac = int(row["weight_frac_bits"])
+    weight = Fixed(7, 7 - frac) if qkeras else Fixed(16, 16 - frac)
+    word = Fixed(16, 6) if default else Fixed(16, 5, True, Rounding.RND, Overflow.SAT)
+    narrow = Fixed(7, 3, True, Rounding.RND, Overflow.SAT)
+    hidden = narrow if qkeras and not default else word
+    sizes = [int(n) for n in row["layers"].split("-")]
+    layers = list(dense_layers(sizes, weight.with_modes("RND"), hidden))
+    layers[0] = replace(layers[0], activation=word)
+    layers[-1] = replace(layers[-1], result=word, table=sizes[-1] == 1)
+    return expected(layers, "vu13p", 200.0, Build(accumulator=16) if default else Build())
+
+
+def show(title: str, pairs: list[tuple[Cost, dict[str, str]]]) -> None:
+    """Print every design of a group, and its mean errors."""
+    print(f"\n{title}: predicted / reported")
+    errors = []
+    for cost, row in pairs:
+        got = [getattr(cost, m) for m in COLUMNS.values()]
+        want = [int(row[c]) for c in COLUMNS]
+        errors.append([g / w - 1 for g, w in zip(got, want, strict=True)])
+        errors[-1][-1] = got[-1] - want[-1]
+        text = "  ".join(
+            f"{c[:3]} {g:>6}/{w:<6}" for c, g, w in zip(COLUMNS, got, want, strict=True)
+        )
+        print(f"{row['design']:<46}{text}")
+    mean = np.abs(errors).mean(0)
+    bias = np.mean(errors, axis=0)
+    print(
+        f"mean |error|: LUT {mean[0]:.2%} (bias {bias[0]:+.2%})  DSP {mean[1]:.2%}  "
+        f"FF {mean[2]:.2%} (bias {bias[2]:+.2%})  cycles {mean[3]:.2f} "
+        f"(bias {bias[3]:+.2f}, worst {np.abs(errors).max(0)[3]:.0f})"
+    )
+    for task in dict.fromkeys(row["task"] for _, row in pairs):
+        part = [e for e, (_, row) in zip(errors, pairs, strict=True) if row["task"] == task]
+        lut, dsp, ff, cycles = np.abs(part).mean(0)
+        print(f"  {task:<14}LUT {lut:.2%}  DSP {dsp:.2%}  FF {ff:.2%}  cycles {cycles:.2f}")
+
+
 def main(folder: Path) -> None:
-    """Print every design and the mean errors of both groups."""
+    """Print both groups, with their weights and before they have any."""
     with (folder / "csynth.csv").open() as file:
         rows = list(csv.DictReader(file))
     with np.load(folder / "weights.npz") as archive:
@@ -82,25 +125,8 @@ def main(folder: Path) -> None:
         ("fixed<16,5> everywhere", [r for r in rows if "qkeras" not in r["design"]]),
         ("qkeras, 7-bit weights", [r for r in rows if "qkeras" in r["design"]]),
     ):
-        print(f"\n{title}: predicted / reported")
-        errors = []
-        for row in group:
-            cost = predict(row, weights)
-            got = [getattr(cost, m) for m in COLUMNS.values()]
-            want = [int(row[c]) for c in COLUMNS]
-            errors.append([g / w - 1 for g, w in zip(got, want, strict=True)])
-            errors[-1][-1] = got[-1] - want[-1]
-            text = "  ".join(
-                f"{c[:3]} {g:>6}/{w:<6}" for c, g, w in zip(COLUMNS, got, want, strict=True)
-            )
-            print(f"{row['design']:<46}{text}")
-        mean = np.abs(errors).mean(0)
-        bias = np.mean(errors, axis=0)
-        print(
-            f"mean |error|: LUT {mean[0]:.2%} (bias {bias[0]:+.2%})  DSP {mean[1]:.2%}  "
-            f"FF {mean[2]:.2%} (bias {bias[2]:+.2%})  cycles {mean[3]:.2f} "
-            f"(bias {bias[3]:+.2f}, worst {np.abs(errors).max(0)[3]:.0f})"
-        )
+        show(title, [(predict(row, weights), row) for row in group])
+        show(f"{title}, before they have weights", [(before_weights(row), row) for row in group])
 
 
 if __name__ == "__main__":

@@ -161,15 +161,19 @@ def _as_loop(use: Use, product: Product, weights: LayerStatistics) -> Use:
 
 
 def _limited(use: Use, product: Product, weights: LayerStatistics, build: Build) -> Use:
-    """Strategy latency with a reuse factor: constants take turns at fewer multipliers."""
+    """Strategy latency with a reuse factor: constants take turns at fewer multipliers.
+
+    Wider layers may be done sooner, in reports as here: more of their products are the same.
+    """
     total = product.inputs * product.outputs * product.places
     multipliers = math.ceil(total / build.reuse_factor)
+    each = _multiplier(product.activation, weights.bits)[1]
     turns = math.ceil(weights.costly / multipliers)
     if turns <= 1:
         return replace(use, pipelined=False)
     return replace(
         use,
-        dsps=min(use.dsps, math.ceil(use.dsps / turns)),
+        dsps=min(use.dsps, multipliers * each),
         ffs=round(WAITING_REGISTERS * product.accumulator * weights.nonzero),
         live=0,
         cycles=turns,

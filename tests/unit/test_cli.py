@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -286,3 +287,14 @@ def test_options_that_are_refused(
 ) -> None:
     assert says in refused(capsys, "compile", "sin(x0)*x1", "--out", tmp_path / "p", *options)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_cost_by_the_options_of_hls4ml(capsys: pytest.CaptureFixture[str]) -> None:
+    source = ("cost", "0.3*x0 - 0.8*x1", "--to", "hls4ml")
+    shown = call(capsys, *source, "--strategy", "resource", "--reuse", 4)[1]
+    assert "(strategy resource, reuse factor 4)" in shown
+    found = json.loads(call(capsys, *source, "--io", "io_stream", "--json")[1])
+    assert {m["flags"] for m in found} == {"io_stream"}
+    assert "options of hls4ml, not of hls" in refused(
+        capsys, "cost", "x0 + x1", "--to", "hls", "--reuse", 4
+    )

@@ -157,7 +157,8 @@ def test_every_lookup_has_its_own_table():
 def test_a_layer_shares_products_of_one_input_and_weight():
     cost = layer([[11, 11, -11, 4, 5, 0], [11, 13, 0, 0, 0, 0]])
     assert cost.dsps == 4  # 11 and -11 of input 0, 11 and 13 of input 1
-    assert cost.luts == 7 * (16 + 16 + 1 + 7)
+    # adders as wide as a product by 13, five bits with its sign; the 5 is one more
+    assert cost.luts == 7 * (16 + 5 + 7) + (16 + 4 + 7)
 
 
 def tensor(shape, name, **attrs):
@@ -307,7 +308,7 @@ def weights(array):
 
 def test_a_layer_on_a_set_is_a_layer_for_every_particle():
     one, five = (tensor((n, 2), "dense", **weights([[11, 5], [13, 0]])) for n in (1, 5))
-    assert (one.luts, one.dsps) == (3 * (16 + 16 + 1 + 7), 2)
+    assert (one.luts, one.dsps) == (3 * 28 + 27, 2)
     assert (five.luts, five.dsps) == (5 * one.luts, 5 * one.dsps)
     assert five.latency_cycles == one.latency_cycles
 
@@ -315,12 +316,12 @@ def test_a_layer_on_a_set_is_a_layer_for_every_particle():
 def test_a_convolution_is_a_layer_for_every_place_without_its_padding():
     kernel = weights([[[11]], [[13]], [[5]]])
     inside = tensor((6, 1), "conv", stride=[1], padding=[[0, 0]], **kernel)
-    assert (inside.luts, inside.dsps) == (4 * 3 * 40, 4 * 2)
+    assert (inside.luts, inside.dsps) == (4 * (3 * 28 + 27), 4 * 2)
     same = tensor((6, 1), "conv", stride=[1], padding=[[1, 1]], **kernel)
-    assert same.luts == (6 * 3 - 2) * 40
+    assert same.luts == (6 * 3 - 2) * 28 + 5 * 27
     assert same.dsps == 6 * 2 - 1  # the first place does not see the 11
     image = tensor((4, 4, 1), "conv", stride=[2, 2], padding=[[0, 0]] * 2, **weights([[[[11]]]]))
-    assert (image.luts, image.dsps) == (4 * 40, 4)
+    assert (image.luts, image.dsps) == (4 * 27, 4)  # no product is wider than 20 bits
 
 
 def test_a_sum_over_a_set_is_a_tree_of_adders():
