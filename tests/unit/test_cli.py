@@ -134,6 +134,19 @@ def test_bad_targets_precisions_and_back_ends(
     assert not out.exists()
 
 
+def test_a_cost_is_that_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    def luts(*stage: str) -> tuple[str, float]:
+        found = json.loads(call(capsys, "cost", "x0 + x1", "--to", "hls", *stage, "--json")[1])
+        return next((m["stage"], m["value"]) for m in found if m["metric"] == "luts")
+
+    assert luts() == luts("--stage", "csynth") == ("csynth", 24)
+    assert luts("--stage", "vsynth") == ("vsynth", 17)
+    assert "csynth, vsynth" in refused(capsys, "cost", "x0", "--to", "hls", "--stage", "pnr")
+    assert "leave the stage out" in refused(
+        capsys, "cost", "x0", "--to", "rtl", "--stage", "vsynth"
+    )
+
+
 def test_a_truncated_archive_and_a_folder_without_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
