@@ -180,29 +180,24 @@ class Design:
             raise SpecError(unknown("back end", flow, FLOWS))
         return replace(self, flow=flow, options=self.options if flow == self.flow else None)
 
-    def cost(self, stage: str | None = None, functions: str = "table") -> Cost:
+    def cost(self, stage: str | None = None) -> Cost:
         """Analytic cost at the setting's device and clock: of C-synthesis for hls and hls4ml,
         of the scheduled operators for rtl; refitted by the calibration, if there is one.
 
         Args:
             stage: ``vsynth`` for what logic synthesis would leave of hls or hls4ml.
-            functions: ``math`` or ``stock`` as if functions were called so in the C++, see
-                ``nacsr.cost.estimate``.
 
         Raises:
             SpecError: for options of hls4ml in another flow, or another stage.
             EmitError, GraphError: if the design cannot be unrolled for rtl.
         """
-        found = self._estimated(stage, functions)
+        found = self._estimated(stage)
         if self.calibration is None:
             return found
         return self.calibration.apply(found, self.flow, self.graph)
 
-    def _estimated(self, stage: str | None, functions: str) -> Cost:
+    def _estimated(self, stage: str | None) -> Cost:
         if self.flow == "rtl":
-            if functions != "table":
-                msg = f"Verilog has tables, no functions of kind {functions}; choose flow hls"
-                raise SpecError(msg)
             if stage not in (None, "rtl"):
                 msg = f"the cost of flow rtl is that of stage rtl, not {stage}; leave the stage out"
                 raise SpecError(msg)
@@ -211,7 +206,7 @@ class Design:
         build = Build() if self.options is None else Build(**asdict(self.options))
         where = self.setting.target, self.setting.clock_mhz
         chosen = stage or "csynth"
-        return estimate(self.graph, *where, self.flow, build, functions=functions, stage=chosen)
+        return estimate(self.graph, *where, self.flow, build, stage=chosen)
 
     def emit(self, out: Path | str, words: Raw | None = None, seed: int = 0) -> Path:
         """Write the self-contained project.

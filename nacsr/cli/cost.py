@@ -49,13 +49,6 @@ def cost(
         str | None,
         typer.Option(help="csynth (hls and hls4ml), vsynth: what logic synthesis leaves, or rtl."),
     ] = None,
-    functions: Annotated[
-        str,
-        typer.Option(
-            help="table (what is emitted); math (hls_math) or stock (hls4ml's): of the same "
-            "functions, were they called so."
-        ),
-    ] = "table",
     io: Io = None,
     strategy: Strategy = None,
     reuse: Reuse = None,
@@ -91,7 +84,7 @@ def cost(
         design = replace(design, calibration=Calibration.load(calibration))
     where = design.setting
     device = find_target(where.target)
-    found = _cost(design, method, stage, functions)
+    found = _cost(design, method, stage)
     measurements = found.measurements(device, where.clock_mhz, design.graph.digest)
     if json:
         print_json([m.to_dict() for m in measurements])
@@ -120,18 +113,18 @@ def cost(
         console.print(_by_op(found) if isinstance(found, Cost) else _by_kind(found))
 
 
-def _cost(design: Design, method: str, stage: str | None, functions: str) -> Cost | DaCost:
+def _cost(design: Design, method: str, stage: str | None) -> Cost | DaCost:
     """What ``--method`` names.
 
     Raises:
         SpecError: for another method, or options of one for the other.
     """
     if method == "analytic":
-        return design.cost(stage, functions)
+        return design.cost(stage)
     if method != "da":
         raise SpecError(unknown("method", method, ("analytic", "da")))
-    if stage not in (None, STAGE) or functions != "table":
-        msg = f"da4ml's cost is of stage {STAGE} and of tables; leave --stage and --functions out"
+    if stage not in (None, STAGE):
+        msg = f"da4ml's cost is of stage {STAGE}, not {stage}; leave --stage out"
         raise SpecError(msg)
     return da_cost(design.graph)
 
