@@ -52,7 +52,8 @@ def synth(
     Vivado; products are counted by the rule that Vivado follows; clock cycles are those of the
     simulation. There is no fmax: that takes a vendor's tool.
 
-    Results are kept by what they depend on (sources, tool, version, flags, part), so the same
+    The numbers of a design of a run go into its archive, where 'nacsr front --method yosys' ranks
+    by them. Results are kept by what they depend on (sources, tool, version, flags, part), so the same
     design is synthesised once. --out shows what the tool was given and what it said.
 
     Exit code 1 if a simulated word differs from the interpreter's.
@@ -60,7 +61,9 @@ def synth(
     Example: nacsr synth "0.3*x0*sin(2*x1) - 0.8" --target vu9p
     Example: nacsr synth runs/jets:3fa2 --out synthesised --limit 1200
     """
+    from nacsr.compiler import run_and_id
     from nacsr.synthesis import synthesise
+    from nacsr.synthesis.ingest import keep
 
     design = design_of(
         source,
@@ -76,6 +79,10 @@ def synth(
     bar = Console(stderr=True)
     with bar.status(f"{tool}: synthesis, at most {limit:.0f} s"):
         found = synthesise(design, tool, stage=stage, folder=out, limit_s=limit, cache=not no_cache)
+    place = run_and_id(source[0]) if len(source) == 1 else None
+    elsewhere = target is not None or clock_mhz is not None
+    if place is not None and not elsewhere:  # the run's own device and clock
+        keep(*place, found.measurements)
     if json:
         print_json([m.to_dict() for m in found.measurements])
     else:

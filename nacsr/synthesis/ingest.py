@@ -76,6 +76,21 @@ def into_run(run: Path, id_: str, reports: Path, force: bool = False) -> Ingeste
         return Ingested(entry.id, archive.path, made, notes, known)
 
 
+def keep(run: Path, id_: str, made: Sequence[Measurement]) -> bool:
+    """Record what a synthesis tool said about a design of a run; False if it was known already.
+
+    Raises:
+        ArchiveError: if there is no such design.
+    """
+    with Archive(run) as archive:
+        entry = archive.entry(id_)
+        key = f"synth {entry.id} {_digest(made)}"
+        if archive.outcome(key) is not None:
+            return False
+        archive.record(key, Outcome(found=(Found(entry.candidate, tuple(made)),)))
+        return True
+
+
 def into_project(folder: Path, reports: Path, force: bool = False) -> Ingested:
     """Attach reports to an emitted project.
 
