@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
 
@@ -320,6 +321,28 @@ def networks():
     with np.load(DATA / "vu13p_dense" / "weights.npz") as archive:
         weights = dict(archive)
     return module, [(module.predict(row, weights), row) for row in rows]
+
+
+REPORT = DATA / "vendor_reports" / "hls4ml_upstream_Vivado" / "myproject_csynth.xml"
+
+
+@pytest.mark.skipif(not REPORT.is_file(), reason=f"{REPORT.name} is not beside the checkout")
+def test_the_one_report_of_streams():
+    """LUTs and DSPs are near; the rest is within bands that are wide because of this report."""
+    tree = ElementTree.parse(REPORT).getroot()
+    layer = Layer(16, 5, WORD, WORD, WORD)
+    cost = expected([layer], "vu13p", 200.0, Build(io_type="io_stream", accumulator=16))
+    found = {
+        "luts": ".//Resources/LUT",
+        "dsps": ".//Resources/DSP48E",
+        "ffs": ".//Resources/FF",
+        "latency_cycles": ".//Worst-caseLatency",
+        "ii_cycles": ".//Interval-max",
+    }
+    values = {metric: int(tree.findtext(path)) for metric, path in found.items()}
+    assert cost.luts == pytest.approx(values["luts"], rel=0.05)
+    assert cost.dsps == pytest.approx(values["dsps"], rel=0.1)
+    assert all(covered(cost, metric, value) for metric, value in values.items())
 
 
 @needs_networks
