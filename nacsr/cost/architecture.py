@@ -124,7 +124,7 @@ def expected(
     first = chosen[0]
     sizes = [(layer.inputs, layer.outputs) for layer in chosen]
     ports = 0 if build.memories else first.inputs * first.activation.width
-    rows, uses, slots = [OpCost(0, "input", 0, 0, ports, 0, 0, 0.0)], [], []
+    rows, uses = [OpCost(0, "input", 0, 0, ports, 0, 0, 0.0)], []
     ready = Moment()
     for layer in chosen:
         for name, use in _uses(layer, build):
@@ -132,9 +132,8 @@ def expected(
             ready = slot.end
             rows.append(_row(len(rows), name, use, slot))
             uses.append(use)
-            slots.append(slot)
     latency = ready.cycle
-    ii, waits = interval(uses, slots, latency, build)
+    ii, waits = interval(uses, latency, build, period)
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),

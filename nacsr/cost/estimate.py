@@ -145,7 +145,7 @@ def estimate(
     slots, held, read = _schedule(nodes, uses, period_ns(clock_mhz))
     latency = max((slots[i].end.cycle for _, i in graph.outputs), default=0)
     uses = drawn_into_sums(graph, nodes, uses, read, latency)
-    ii, waits = interval(uses, slots, latency, build)
+    ii, waits = interval(uses, latency, build, period_ns(clock_mhz))
     if stage == "vsynth":
         uses = vsynth.left(nodes, uses, functions)
     rows = tuple(
@@ -187,22 +187,24 @@ def rules_of(flow: str, build: Build) -> Mapping[str, Rule]:
     return {**FLOWS[flow], **{name: partial(rule, build=build) for name, rule in layers.items()}}
 
 
-def interval(
-    uses: Sequence[Use], slots: Sequence[Slot], latency: int, build: Build
-) -> tuple[int, int]:
+def interval(uses: Sequence[Use], latency: int, build: Build, period: float) -> tuple[int, int]:
     """Cycles between two events, and how many the last word of one comes after the first.
 
     Strategy latency is one pipeline whose interval is the reuse factor, or less if it is done
     before; with strategy resource, or streams, layers work side by side on different events.
     """
     if build.streams or build.strategy == "resource":
-        slowest = max((_busy(u, s) for u, s in zip(uses, slots, strict=True)), default=1)
+        slowest = max((_busy(use, period) for use in uses), default=1)
         return slowest, max((u.waits for u in uses), default=0)
     return min(build.reuse_factor, latency + 1), 0
 
 
-def _busy(use: Use, slot: Slot) -> int:
-    return use.ii if use.pipelined else max(use.ii, slot.end.cycle - slot.begin + 1)
+def _busy(use: Use, period: float) -> int:
+    """Cycles between two events of one layer, which begins at a clock edge."""
+    if use.pipelined:
+        return use.ii
+    alone = after(chain(Moment(), use.stages, period), use.cycles)
+    return max(use.ii, alone.end.cycle + 1)
 
 
 def _built(nodes: list[Node], uses: list[Use], build: Build) -> list[Use]:
