@@ -186,7 +186,7 @@ class Design:
         """
         if self.flow == "rtl":
             scalar, timing = prepare(self.graph, self.period_ns)
-            return estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
+            return estimate_rtl(scalar, timing, Pipeline(scalar, timing).kept())
         if self.options not in (None, Hls4mlOptions()):
             msg = (
                 "the cost rules speak of io_parallel, strategy latency and reuse factor 1 only; "
