@@ -79,8 +79,9 @@ def summary(rows: Sequence[Row]) -> None:
             off = sorted(abs(r - 1) for r in ratios)
             within = off[min(int(0.9 * len(off)), len(off) - 1)]
             print(
-                f"{family:8s} {metric:5s} n={len(ratios):2d} median "
-                f"{statistics.median(ratios):.3f}, {ratios[0]:.2f}..{ratios[-1]:.2f}, nine of ten within {within:.0%}"
+                f"{family:8s} {metric:5s} n={len(ratios):2d} "
+                f"median {statistics.median(ratios):.3f}, {ratios[0]:.2f}..{ratios[-1]:.2f}, "
+                f"nine of ten within {within:.0%}"
             )
 
 

@@ -202,7 +202,7 @@ class Design:
                 msg = f"the cost of flow rtl is that of stage rtl, not {stage}; leave the stage out"
                 raise SpecError(msg)
             scalar, timing = prepare(self.graph, self.period_ns)
-            return estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
+            return estimate_rtl(scalar, timing, Pipeline(scalar, timing).kept())
         build = Build() if self.options is None else Build(**asdict(self.options))
         where = self.setting.target, self.setting.clock_mhz
         chosen = stage or "csynth"

@@ -1,9 +1,11 @@
 """Cost of a scheduled RTL design: every adder, multiplexer, table and register is there to count.
 
-Unlike the rules of C-synthesis, nothing here was fitted: a carry chain takes a LUT a bit, two
-multiplexers share a LUT, a ROM takes a LUT for each 64 words of a bit (UG574), a product of
-wide operands takes DSP48E2 blocks (UG579), and registers are those of the schedule. Logic
-synthesis will merge and share more, so these are estimates, with no band known yet.
+Unlike the rules of C-synthesis, nothing here was fitted. Only bits that somebody reads are
+counted (``nacsr.cost.demand``). An adder takes a LUT for each bit that both operands have, with a
+constant for every other one (the rest are wires into the carry chain); a choice takes a LUT a bit,
+unless the next one or the next adder has inputs to spare for it; a table takes a LUT for each 64
+words of a bit (UG574); products are DSP48E2 blocks or W x N LUTs; registers are those of the
+schedule, where three or more that nobody reads between become a shift register in a LUT.
 """
 
 from __future__ import annotations
@@ -11,36 +13,44 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nacsr.cost.demand import Bits, demand
 from nacsr.cost.estimate import Cost, OpCost
 from nacsr.cost.rules import multiplier
 from nacsr.ir import Graph
 from nacsr.ir.graph import Op
-from nacsr.ir.passes.schedule import FREE, ROM_BITS, Schedule
+from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, Schedule, compared
 
 STAGE = "rtl"
 DSP_BITS = (10, 6)
 """Bits of the wider and the narrower operand from which on a product is made of DSPs."""
 
 
-def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[int]) -> Cost:
+def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[tuple[int, int]]) -> Cost:
     """Resources of an unrolled graph in its pipeline.
 
     Args:
         graph: scalar ops, as ``nacsr.emit.rtl`` prepares them.
         schedule: of that graph.
-        registers: flip-flops behind every op, as the Verilog declares them.
+        registers: behind every bit of every op: flip-flops, and LUTs that are shift registers.
     """
+    read = demand(graph)
+    absorbed = _absorbed(graph, schedule, read)
+    held = _held(graph, read, registers)
     rows = []
     for index, op in enumerate(graph.ops):
-        luts, dsps = _logic(op, [graph.ops[a] for a in op.args])
+        args = [graph.ops[a] for a in op.args]
+        luts, dsps = (0, 0) if index in absorbed else _logic(op, args, read[index])
+        flops, shifts = held[index]
         ready = schedule.ready(index)
-        rows.append(OpCost(index, op.name, luts, dsps, registers[index], 0, ready, 0.0))
+        rows.append(OpCost(index, op.name, luts + shifts, dsps, flops, 0, ready, 0.0))
+    valid = schedule.latency_cycles
+    shifted = valid >= 3
     return Cost(
-        luts=sum(r.luts for r in rows),
+        luts=sum(r.luts for r in rows) + shifted,
         dsps=sum(r.dsps for r in rows),
-        ffs=sum(r.ffs for r in rows) + schedule.latency_cycles,  # and the valid bits
+        ffs=sum(r.ffs for r in rows) + (0 if shifted else valid),
         brams=0,
-        latency_cycles=schedule.latency_cycles,
+        latency_cycles=valid,
         ii_cycles=1,
         rows=tuple(rows),
         bands={},
@@ -48,24 +58,127 @@ def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[int]) -> 
     )
 
 
-def _logic(op: Op, args: list[Op]) -> tuple[int, int]:
-    """LUTs and DSPs of one scalar op."""
-    width = op.type.width
-    if op.name in FREE or all(a.name == "const" for a in args):
+def _logic(op: Op, args: list[Op], read: Bits) -> tuple[int, int]:
+    """LUTs and DSPs of one scalar op of which some bits are read."""
+    if op.name in FREE or not read.count or all(a.name == "const" for a in args):
         return 0, 0
-    if op.name in ("add", "sub", "neg", "abs"):
-        return width, 0
+    if op.name in ("add", "sub"):
+        return _adder(op, args, read), 0
+    if op.name == "neg":
+        return min(read.high, Bits.of(args[0].type).high) + args[0].type.frac, 0
+    if op.name == "abs":
+        return 2 * op.type.width, 0
     if op.name == "compare":
-        return max(a.type.width for a in args), 0
+        return _comparator(args), 0
     if op.name in ("min", "max"):
-        return width + math.ceil(width / 2), 0
+        return _comparator(args) + read.count, 0
     if op.name == "lut":
         words = 1 << max(args[0].type.width - ROM_BITS, 0)
-        return math.ceil(words * width / (2 if args[0].type.width < ROM_BITS else 1)), 0
+        return words * read.count if args[0].type.width > 1 else 0, 0
     if op.name == "mul":
         a, b = args
         return product(a.type.width, b.type.width, (a.type.signed, b.type.signed))
-    return math.ceil(width / 2), 0  # select, relu
+    return read.count, 0  # select, relu
+
+
+def _adder(op: Op, args: list[Op], read: Bits) -> int:
+    """Bits of a carry chain that need a LUT: where one operand has none, it is a wire, unless
+    it is negated."""
+    a, b = (Bits.of(x.type) for x in args)
+    low = max(a.low, b.low) if op.name == "add" else b.low
+    high = max(a.high, b.high)
+    shorter = args[0] if a.high < b.high else args[1]
+    if op.name == "add" and not shorter.type.signed:
+        high = min(a.high, b.high)
+    count = max(min(high, read.high) - low, 0)
+    constant = any(x.name == "const" for x in args)
+    return math.ceil(count / 2) if constant else count
+
+
+def _comparator(args: list[Op]) -> int:
+    """Two LUTs for three bits (greater, equal) into a carry chain, or against a constant a tree of
+    LUTs; the sign alone is a wire."""
+    width = compared(args)
+    if any(a.name == "const" for a in args):
+        return math.ceil((width - 1) / (LUT_INPUTS - 1))
+    return 2 * math.ceil(width / (LUT_INPUTS // 2))
+
+
+def _absorbed(graph: Graph, schedule: Schedule, read: Sequence[Bits]) -> set[int]:
+    """Choices that fit into the LUTs of the one op that reads them in the same stage."""
+    readers: dict[int, set[int]] = {}
+    for index, op in enumerate(graph.ops):
+        for a in op.args if read[index].count else ():
+            readers.setdefault(a, set()).add(index)
+    outputs = {index for _, index in graph.outputs}
+    found: set[int] = set()
+    inputs: dict[int, int] = {}
+    for index in range(len(graph.ops) - 1, -1, -1):
+        op = graph.ops[index]
+        if op.name not in ("select", "relu", "add", "sub"):
+            continue
+        arms = op.args[1:] if op.name == "select" else op.args
+        own = sum(graph.ops[a].name != "const" for a in arms) + (op.name in ("select", "relu"))
+        inputs.setdefault(index, own)
+        if op.name in ("add", "sub"):
+            continue
+        if len(arms) > own - 1 and _registered(index, schedule, readers, outputs):
+            found.add(index)  # a register has a reset and a set
+            continue
+        reader = _reader(graph, index, readers, outputs)
+        if reader is None or schedule.cycle[reader] != schedule.ready(index):
+            continue
+        total = inputs.get(reader, LUT_INPUTS) - 1 + inputs[index]
+        # the other input of a carry goes past the LUT: only one operand can be chosen in it
+        room = LUT_INPUTS if graph.ops[reader].name in ("select", "relu") else LUT_INPUTS - 1
+        if total <= room:
+            found.add(index)
+            inputs[reader] = total if room == LUT_INPUTS else LUT_INPUTS
+    return found
+
+
+def _registered(
+    index: int, schedule: Schedule, readers: dict[int, set[int]], outputs: set[int]
+) -> bool:
+    """Whether a value is read behind a register only; an output has one."""
+    stages = {schedule.cycle[r] for r in readers.get(index, ())}
+    last = index not in outputs or schedule.ready(index) < schedule.stages
+    return last and schedule.ready(index) not in stages
+
+
+def _reader(
+    graph: Graph, index: int, readers: dict[int, set[int]], outputs: set[int]
+) -> int | None:
+    """The only op that reads a value, behind wires, if it chooses or adds."""
+    while True:
+        if index in outputs or len(readers.get(index, ())) != 1:
+            return None
+        (reader,) = readers[index]
+        op = graph.ops[reader]
+        if op.name in ("cast", "shift"):
+            index = reader
+        elif op.name == "select" and op.args[0] == index:
+            return None
+        else:
+            return reader if op.name in ("select", "relu", "add", "sub") else None
+
+
+def _held(
+    graph: Graph, read: Sequence[Bits], registers: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Flip-flops and shift registers of every op; bits of one value that two casts hold for as
+    long are held once."""
+    found = [(f * b.count, s * b.count) for (f, s), b in zip(registers, read, strict=True)]
+    kept: dict[tuple[int, tuple[int, int]], list[Bits]] = {}
+    for index in sorted(range(len(graph.ops)), key=lambda k: -read[k].count):
+        op = graph.ops[index]
+        key = op.args[0] if op.name == "cast" else index, registers[index]
+        others = kept.setdefault(key, [])
+        if any(bits.contains(read[index]) for bits in others):
+            found[index] = 0, 0
+        else:
+            others.append(read[index])
+    return found
 
 
 def product(a: int, b: int, signed: tuple[bool, bool] = (True, True)) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from nacsr.emit.cpp_parts import comment
 from nacsr.emit.ports import Port
@@ -30,6 +31,8 @@ SOURCELESS = VIEWS | {"input", "const"}
 HEAD = "`timescale 1ns / 1ps\n`default_nettype none\n"
 TAIL = "`default_nettype wire\n"
 INDENT = "    "
+SHIFT_REGISTER = (3, 32)
+"""The fewest registers in a row that become a LUT, and the most that one LUT holds."""
 
 
 def check(graph: Graph) -> None:
@@ -141,11 +144,28 @@ class Pipeline:
             found.append(own + ports)
         return found
 
+    def kept(self) -> list[tuple[int, int]]:
+        """What logic synthesis makes of the registers behind every op, for each bit of it: flip-
+        flops, and LUTs that are shift registers, where several follow each other unread."""
+        found = []
+        for op, words in zip(self.graph.ops, self.words, strict=True):
+            own = [] if op.name in VIEWS else [w for w in words if w.raw is None and w.taps]
+            runs = [run for w in own for run in _runs(w, op.name == "input")]
+            shifts = [math.ceil(n / SHIFT_REGISTER[1]) for n in runs if n >= SHIFT_REGISTER[0]]
+            found.append((sum(n for n in runs if n < SHIFT_REGISTER[0]), sum(shifts)))
+        return found
+
     def live(self) -> Iterator[Word]:
         """Every word that is read and is no constant."""
         for index, op in enumerate(self.graph.ops):
             if op.name not in VIEWS:
                 yield from (w for w in self.words[index] if w.raw is None and w.reach >= 0)
+
+
+def _runs(word: Word, port: bool) -> list[int]:
+    """Registers between one place where a word is read and the next."""
+    places = [-1 if port else 0, *sorted(word.taps)]
+    return [after - before for before, after in pairwise(places) if after > before]
 
 
 # --- text --------------------------------------------------------------------------------

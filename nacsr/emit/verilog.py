@@ -8,7 +8,7 @@ expressions (synthesis finds the multiplier in them).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nacsr.fixed import Fixed, hull
 from nacsr.ir.graph import Op
@@ -31,6 +31,7 @@ class Word:
         first: number of the first register that follows ``name`` in the top module.
         reach: how many stages after ``cycle`` it is read at last; -1 if it is never read.
         root: the word that this one shows with its binary point elsewhere.
+        taps: how many stages after ``cycle`` it is read, each.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Word:
     first: int = 1
     reach: int = -1
     root: Word | None = None
+    taps: set[int] = field(default_factory=set)
 
     def shifted(self, n: int) -> Word:
         """The same bits, worth ``2**n`` times as much."""
@@ -58,6 +60,7 @@ class Word:
         """The wire or register that holds the word in a stage; it is remembered as read there."""
         root, stages = self.root or self, stage - self.cycle
         root.reach = max(root.reach, stages)
+        root.taps.add(stages)
         return self.delayed(stages)
 
     def delayed(self, stages: int) -> str:

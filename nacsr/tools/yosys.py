@@ -13,6 +13,7 @@ Three things differ from plain ``synth_xilinx``:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -155,7 +156,8 @@ def script(sources: Sequence[str], top: str) -> str:
             "techmap -map +/cmp2lut.v -map +/cmp2lcu.v -D LUT_WIDTH=6",
             "share",
             "opt",
-            "memory -nomap",
+            # a register of an address stays there: behind many tables it would be many
+            "memory -nomap -nordff",
             "opt_clean",
             f"{synth} map_ffram:map_luts",
             # the steps of label map_luts, with abc in every version
@@ -173,6 +175,11 @@ def script(sources: Sequence[str], top: str) -> str:
             "",
         ]
     )
+
+
+def revision() -> str:
+    """Eight digits for everything that Yosys is told here, names of files left out."""
+    return hashlib.sha256((script((), "top") + BOX + MAP).encode()).hexdigest()[:8]
 
 
 def synthesise(root: Path, sources: Sequence[str], top: str, limit_s: float) -> Netlist:

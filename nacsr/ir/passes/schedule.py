@@ -162,7 +162,14 @@ def _carry(width: int) -> float:
 
 
 def _comparison(args: Sequence[Op]) -> float:
-    """A carry chain; against a constant only the bits above its equal low ones are looked at."""
+    """A carry chain, or a tree of LUTs, whichever is faster."""
+    width = compared(args)
+    levels = math.ceil(math.log(max(width, 2), LUT_INPUTS))
+    return min(_carry(width), levels * LUT_NS)
+
+
+def compared(args: Sequence[Op]) -> int:
+    """High bits that a comparison looks at: with a constant those above its equal low ones."""
     width = max(a.type.width for a in args)
     for constant, other in (args, args[::-1]):
         if constant.name == "const":
@@ -170,8 +177,7 @@ def _comparison(args: Sequence[Op]) -> float:
             word = (word + (word & 1)) or 1 << MAX_WIDTH  # ...0111 and ...1000 are one boundary
             equal = (word & -word).bit_length() - 1 + other.type.frac - constant.type.frac
             width = max(min(width, other.type.width - equal), 1)
-    levels = math.ceil(math.log(max(width, 2), LUT_INPUTS))
-    return min(_carry(width), levels * LUT_NS)
+    return width
 
 
 def _clips(graph: Graph, arms: Sequence[Op]) -> bool:
