@@ -38,6 +38,10 @@ of a column, as trees grow; for each bit of the weights, as shifts spread; for e
 """
 
 
+REWRITTEN = ("conv", "pool", "leaky_relu", "mul", "add", "sub")
+"""Layers that become others before they are unrolled, or go into them as a batch norm does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """What the estimate asks of a constant matrix.
@@ -86,8 +90,8 @@ def da_fast(graph: Graph) -> float:
     Raises:
         EmitError: for a product of two variables.
     """
-    if any(op.shape for op in graph.ops):
-        graph = run(graph, TENSOR_PASSES)
+    if any(op.shape and op.name in REWRITTEN for op in graph.ops):
+        graph = run(graph, TENSOR_PASSES)  # as before unrolling; otherwise they change little
     found = reaches(graph)
     masks = read(graph, found)
     return sum(_luts(graph, index, found, masks[index]) for index in range(len(graph.ops)))
