@@ -1,6 +1,6 @@
 """da4ml's cost of our own networks, its fast approximation, and what yosys makes of their RTL.
 
-    python benchmarks/da_yosys.py [--no-yosys] [--largest 21000]
+    python benchmarks/da_yosys.py [--no-yosys] [--largest 13000]
 
 Networks of ``da_designs`` and of ``open_designs``; designs that multiply two variables have no da
 cost and are left out, as are those of a cost above ``--largest`` (yosys takes minutes there).
@@ -92,7 +92,7 @@ def main() -> None:
     """Print every design and the ratios of each family."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--no-yosys", action="store_true")
-    parser.add_argument("--largest", type=float, default=21_000.0)
+    parser.add_argument("--largest", type=float, default=13_000.0)
     asked = parser.parse_args()
     head = f"{'da4ml':>9}{'fast':>9}{'/da':>7}{'ms':>7}{'yosys':>9}{'/da':>7}{'FF':>8}"
     print(f"{'family':<9}{'design':<44}{head}")
