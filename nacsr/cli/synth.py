@@ -53,8 +53,8 @@ def synth(
     simulation. There is no fmax: that takes a vendor's tool.
 
     The numbers of a design of a run go into its archive, where 'nacsr front --method yosys' ranks
-    by them. Results are kept by what they depend on (sources, tool, version, flags, part), so the same
-    design is synthesised once. --out shows what the tool was given and what it said.
+    by them. Results are kept by what they depend on (sources, tool, version, flags, part), so the
+    same design is synthesised once. --out shows what the tool was given and what it said.
 
     Exit code 1 if a simulated word differs from the interpreter's.
 
