@@ -186,5 +186,6 @@ ROWS: Mapping[str, Callable[[Op, Sequence[Operand]], str]] = {
     "select": _select,
     "relu": _relu,
     "lut": lambda op, args: args[0].whole,
+    "pack": lambda op, args: f"{{{', '.join(a.whole for a in args)}}}",
 }
 """The right-hand side of each op's value; of a table, its address."""

@@ -137,6 +137,7 @@ MUTANTS: Mapping[str, tuple[str, Eval]] = {
     "compare negated": after("compare", lambda r: 1 - r),
     "select swapped": swapped("select", 0, 2, 1),
     "lut in value order": ("lut", offset_address),
+    "pack the other way round": ("pack", lambda op, a, r: OPS["pack"].eval(op, a[::-1], r[::-1])),
     "dense without bias": with_attrs("dense", without_bias),
     "dense outputs reversed": after("dense", lambda r: r[..., ::-1]),
     "dense places reversed": after("dense", lambda r: r[:, ::-1] if r.ndim > 2 else r),

@@ -64,6 +64,7 @@ def every_op() -> Graph:
     b.output("out", chosen)
     b.output("in", b.op("argmax", b.op("stack", x, looked, small)))
     b.output("image", tensors(b))
+    b.output("bits", b.op("pack", b.op("compare", x, n, kind="lt"), small))
     return b.build()
 
 

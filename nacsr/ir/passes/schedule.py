@@ -37,7 +37,7 @@ ROM_BITS = 6
 SEARCH_STEPS = 12
 _SLACK_NS = 1e-9
 
-FREE = WIRING | {"input", "const", "cast", "shift"}
+FREE = WIRING | {"input", "const", "cast", "shift", "pack"}
 """Wires."""
 
 
