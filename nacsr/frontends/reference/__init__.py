@@ -1,0 +1,1 @@
+"""Reference families: what a physicist would try first, as designs like any other."""
