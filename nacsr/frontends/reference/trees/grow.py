@@ -9,6 +9,7 @@ trees in place. Leaves are integers throughout, so every step mends the rounding
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -164,7 +165,7 @@ class Grower:
         self.offered = [Test(j, int(t)) for j, column in enumerate(offered) for t in column]
         self.luts = np.array([comparator_luts(t, types[t.feature]) for t in self.offered], float)
         ends = np.cumsum([0, *map(len, offered)])
-        self.parts = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
         self.codes = [
             np.searchsorted(column, words[:, j], side="right").astype(np.intp)
             for j, column in enumerate(offered)
@@ -266,9 +267,8 @@ def _windowed(values: Real, weights: Real, size: int) -> Ints:
     """Whole numbers near some values, within a window of ``size`` of them that loses the least."""
     rounded = np.rint(values)
     best, lowest = np.inf, 0
-    for low in range(
-        int(rounded.min()), max(int(rounded.max()) - size + 1, int(rounded.min())) + 1
-    ):
+    first = int(rounded.min())
+    for low in range(first, max(int(rounded.max()) - size + 1, first) + 1):
         lost = float((weights * (np.clip(rounded, low, low + size - 1) - values) ** 2).sum())
         if lost < best:
             best, lowest = lost, low
