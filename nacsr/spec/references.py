@@ -1,0 +1,63 @@
+"""What the reference families may search: linear sums, and sums of tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from nacsr.spec.base import Positive, Section, some
+
+Bits = Annotated[int, Field(ge=1, le=8)]
+
+
+class ReferenceSpec(Section):
+    """What all of them have in common.
+
+    Attributes:
+        rows: training events that are fitted, at most; drawn by the study's seed.
+        designs: of each ladder how many are kept: those that no other one of it dominates.
+    """
+
+    rows: Annotated[int, Field(ge=100)] = 40_000
+    designs: Positive = 12
+
+
+class LinearSpec(ReferenceSpec):
+    """Sums of words by weights of few signed powers of two; and sums of one cut a feature.
+
+    Attributes:
+        word_bits: bits that are left of a word, the highest that matter.
+        digits: signed powers of two of a weight, at most.
+        cuts: whether there are sums of one cut a feature as well.
+    """
+
+    word_bits: tuple[Bits, ...] = (4, 6)
+    digits: tuple[Annotated[int, Field(ge=1, le=6)], ...] = (1, 2)
+    cuts: bool = True
+
+    @field_validator("word_bits", "digits")
+    @classmethod
+    def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return some(value)
+
+
+class AdditiveSpec(ReferenceSpec):
+    """Sums of tables: of one feature each, and of one or two.
+
+    Attributes:
+        address_bits: of tables of one feature each; a LUT holds a bit of an entry for 6 of them.
+        steps: fractional bits of entries: of log-odds, or beyond an eighth of the spread of what
+            a regression predicts.
+        pairs: tables in the largest design of one or two features a table, chosen by gain; 0:
+            none of two.
+    """
+
+    address_bits: tuple[Bits, ...] = (6,)
+    steps: tuple[Annotated[int, Field(ge=0, le=8)], ...] = (1, 3)
+    pairs: Annotated[int, Field(ge=0, le=64)] = 10
+
+    @field_validator("address_bits", "steps")
+    @classmethod
+    def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return some(value)
