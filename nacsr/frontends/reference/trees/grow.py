@@ -10,6 +10,7 @@ trees in place. Leaves are integers throughout, so every step mends the rounding
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,10 @@ Real = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.uint8]
 
-SMALL = 1e-12
+NEWTON = 3
+"""Steps to the best leaves of a tree."""
+RIDGE = 0.25
+"""Part of the ridge that pulls at leaves: whole numbers of few bits cannot grow without bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,50 +36,43 @@ class Recipe:
     """How trees are grown.
 
     Attributes:
-        rounds: trees an output.
         depth: questions a tree, six at most for one LUT a bit.
         bits: of a leaf.
-        frac: fractional bits of a leaf, in units of the scores (log odds for classes, the spread
-            of the targets for a regression).
+        frac: fractional bits of a leaf, in units of the goal's scores.
         price: gain that a LUT of a new comparator must bring, in nats an event.
         bins: intervals of equal content of a feature, each of which offers a threshold.
         passes: over all trees, that choose and fit anew.
         ridge: penalty on the square of a leaf, in events.
     """
 
-    rounds: int
     depth: int = 6
     bits: int = 3
     frac: int = 1
-    price: float = 3e-5
+    price: float = 1e-4
     bins: int = 24
     passes: int = 2
     ridge: float = 3.0
 
 
-def candidates(words: Ints, types: Sequence[Fixed], bins: int) -> list[Ints]:
-    """Thresholds of every feature that take few LUTs: of intervals of equal content, at two
-    scales, the word with the most zeros at its end.
+def candidates(column: Ints, word: Fixed, bins: int) -> Ints:
+    """Thresholds of a feature that take few LUTs: of intervals of equal content, at two scales,
+    the word with the most zeros at its end.
 
     Args:
-        words: raw, shape (events, features).
-        types: of the features.
+        column: raw words of the feature, shape (events,).
+        word: their type.
         bins: intervals at the finer scale.
 
     Returns:
-        Sorted thresholds of every feature.
+        Sorted thresholds.
     """
-    found = []
-    for column, type_ in zip(words.T, types, strict=True):
-        chosen: set[int] = set()
-        for count in (bins, max(bins // 3, 2)):
-            edges = np.quantile(column, np.arange(count + 1) / count).astype(np.int64)
-            for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-                if high > low:
-                    chosen.add(_roundest(low + 1, high))
-        inside = sorted(t for t in chosen if type_.min_raw < t <= type_.max_raw)
-        found.append(np.array(inside, np.int64))
-    return found
+    chosen: set[int] = set()
+    for count in (bins, max(bins // 3, 2)):
+        edges = np.quantile(column, np.arange(count + 1) / count).astype(np.int64)
+        pairs = itertools.pairwise(edges.tolist())
+        chosen |= {_roundest(low + 1, high) for low, high in pairs if high > low}
+    inside = sorted(t for t in chosen if word.min_raw < t <= word.max_raw)
+    return np.array(inside, np.int64)
 
 
 def _roundest(low: int, high: int) -> int:
@@ -99,46 +96,46 @@ def comparator_luts(test: Test, word: Fixed) -> int:
 
 
 class Goal:
-    """What scores are for: gradients of the loss by one output at a time.
+    """What scores are for, and how the loss changes with one of them while the others stay.
 
     Attributes:
-        scores: shape (outputs, events), changed in place by the grower.
+        targets: 1 or 0 for each output's class, or values in units of ``scale``; shape (outputs,
+            events).
+        regression: whether squares are minimised, and not the log loss.
+        weights: of the events; None: all the same.
+        scale: a power of two that the values of a regression are divided by.
+        first: the first output that has trees: of three classes or more, one's score is zero.
     """
 
     def __init__(self, y: NDArray[Any], weights: Real | None, classes: int) -> None:
-        self.classes, self.weights = classes, weights
-        outputs = classes if classes > 2 else 1
-        self.scores = np.zeros((outputs, len(y)))
+        self.regression, self.weights = not classes, weights
+        self.first = int(classes > 2)
         if classes:
-            self.targets = np.stack([(y == c).astype(np.float64) for c in range(classes)])
             self.scale = 1.0
+            kept = range(classes) if classes > 2 else range(1, 2)
+            self.targets = np.stack([(y == c).astype(np.float64) for c in kept])
         else:
-            self.scale = float(np.std(y)) or 1.0
-            self.targets = np.asarray(y, np.float64).reshape(1, -1) / self.scale
+            columns = np.asarray(y, np.float64).reshape(len(y), -1).T
+            spread = float(columns.std(axis=1).min())
+            self.scale = 2.0 ** round(math.log2(spread)) if spread > 0 else 1.0
+            self.targets = columns / self.scale
 
-    @property
-    def free(self) -> range:
-        """Outputs that have trees: of several classes the first one's score is zero."""
-        return range(1, self.classes) if self.classes > 2 else range(1)
-
-    def others(self, output: int) -> tuple[Real, Real]:
-        """What decides about one output when the others stay as they are: an offset and a target
-        of each event."""
-        if not self.classes:
-            return np.zeros_like(self.targets[0]), self.targets[0]
-        if self.classes == 2:
-            return np.zeros_like(self.targets[1]), self.targets[1]
-        rest = np.delete(self.scores, output, axis=0)
+    def offset(self, scores: Real, output: int) -> Real:
+        """What an output's score must exceed, by the scores of all, shape (outputs, events)."""
+        if not self.first:
+            return np.zeros(scores.shape[1])
+        rest = np.delete(scores, output, axis=0)
         top = rest.max(axis=0)
-        return top + np.log(np.exp(rest - top).sum(axis=0)), self.targets[output]
+        found: Real = top + np.log(np.exp(rest - top).sum(axis=0))
+        return found
 
-    def slopes(self, score: Real, offset: Real, target: Real) -> tuple[Real, Real]:
+    def slopes(self, score: Real, offset: Real, output: int) -> tuple[Real, Real]:
         """First derivatives, negative where a score should fall, and second ones."""
-        if self.classes:
-            p = 1.0 / (1.0 + np.exp(np.clip(offset - score, -30.0, 30.0)))
-            first, second = target - p, p * (1.0 - p)
+        if self.regression:
+            first, second = self.targets[output] - score, np.ones_like(score)
         else:
-            first, second = target - score, np.ones_like(score)
+            p = 1.0 / (1.0 + np.exp(np.clip(offset - score, -30.0, 30.0)))
+            first, second = self.targets[output] - p, p * (1.0 - p)
         if self.weights is not None:
             first, second = first * self.weights, second * self.weights
         return first, second
@@ -149,127 +146,169 @@ class Goal:
 
 @dataclass(slots=True)
 class _Table:
-    """A tree that is being grown: places of its questions, and its words."""
+    """A tree that is being grown: its questions, and its words, the smallest of which is ``low``
+    or more."""
 
     output: int
     tests: list[int] = field(default_factory=list)
     words: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    low: int = 0
 
 
 class Grower:
-    """Grows trees one after another, and changes them again with the others in place."""
+    """Grows trees one after another, and changes them again with the others in place.
 
-    def __init__(self, words: Ints, types: Sequence[Fixed], goal: Goal, recipe: Recipe) -> None:
+    Args:
+        words: raw, shape (events, features).
+        types: of the features.
+        goal: of these events.
+        recipe: how.
+        features: indices of those that may be asked about; None: all.
+    """
+
+    def __init__(
+        self,
+        words: Ints,
+        types: Sequence[Fixed],
+        goal: Goal,
+        recipe: Recipe,
+        features: Sequence[int] | None = None,
+    ) -> None:
         self.goal, self.recipe = goal, recipe
-        offered = candidates(words, types, recipe.bins)
-        self.offered = [Test(j, int(t)) for j, column in enumerate(offered) for t in column]
-        self.luts = np.array([comparator_luts(t, types[t.feature]) for t in self.offered], float)
-        ends = np.cumsum([0, *map(len, offered)])
-        self.parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        self.codes = [
-            np.searchsorted(column, words[:, j], side="right").astype(np.intp)
-            for j, column in enumerate(offered)
-        ]
-        self.holds = [words[:, t.feature] >= t.threshold for t in self.offered]
-        self.used = np.zeros(len(self.offered), np.int64)
+        self.step = 2.0**-recipe.frac
+        self.scores = np.zeros(goal.targets.shape)
         self.tables: list[_Table] = []
-        self.events = len(words)
+        places = range(len(types)) if features is None else features
+        offered = [candidates(words[:, j], types[j], recipe.bins) for j in places]
+        pairs = list(zip(places, offered, strict=True))
+        self.offered = [Test(j, int(t)) for j, column in pairs for t in column]
+        self.luts = np.array([comparator_luts(t, types[t.feature]) for t in self.offered], float)
+        ends = itertools.accumulate(map(len, offered), initial=0)
+        self.parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
+        self.codes = [np.searchsorted(c, words[:, j], side="right") for j, c in pairs]
+        self.holds = [t.holds(words) for t in self.offered]
+        self.used = np.zeros(len(self.offered), np.int64)
 
-    def run(self) -> Ensemble:
-        """All rounds, then all passes."""
-        step = 2.0**-self.recipe.frac
-        for _ in range(self.recipe.rounds):
-            for output in self.goal.free:
+    def grow(self, rounds: int) -> Ensemble:
+        """So many trees an output, those that are there included, after all passes."""
+        outputs = range(self.goal.first, len(self.scores))
+        have = len(self.tables) // len(outputs)
+        for _ in range(rounds - have):
+            for output in outputs:
                 table = _Table(output)
-                self._ask(table, step, self.recipe.depth)
-                self._fit(table, step)
+                self._ask(table, self.recipe.depth)
+                self._fit(table)
                 self.tables.append(table)
-        for turn in range(self.recipe.passes + 1):
+        for _ in range(self.recipe.passes):
             for table in self.tables:
-                self.goal.scores[table.output] -= table.words[self._address(table.tests)] * step
-                if turn < self.recipe.passes:
-                    for _ in range(len(table.tests)):
-                        self.used[table.tests.pop(0)] -= 1
-                        self._ask(table, step, 1)
-                self._fit(table, step)
-        return self.ensemble()
+                self._remove(table)
+                for _ in range(len(table.tests)):
+                    self.used[table.tests.pop(0)] -= 1
+                    self._ask(table, 1)
+                self._fit(table)
+        if self.goal.first:
+            self._level()
+        for table in self.tables:
+            self._remove(table)
+            self._fit(table, table.low)
+        return self._ensemble()
 
-    def ensemble(self) -> Ensemble:
-        """The trees as they are; the smallest leaf of each is zero, base holds the rest."""
-        base = np.zeros(len(self.goal.scores), np.int64)
+    def _ensemble(self) -> Ensemble:
+        """The trees as they are, their leaves from zero on; base holds the rest, of which no class
+        needs what all have."""
+        base = np.zeros(len(self.scores), np.int64)
         trees = []
         for table in self.tables:
-            low = int(table.words.min())
-            base[table.output] += low
+            base[table.output] += table.low
             tests = tuple(self.offered[t] for t in table.tests)
-            words = tuple((table.words - low).tolist())
+            words = tuple((table.words - table.low).tolist())
             trees.append(Tree(table.output, tabulated(tests, words)))
-        return Ensemble(tuple(trees), tuple(base.tolist()), self.recipe.frac)
+        if self.goal.first:
+            base -= base[self.goal.first :].min()
+        frac = self.recipe.frac - round(math.log2(self.goal.scale))
+        return Ensemble(tuple(trees), tuple(base.tolist()), frac)
+
+    def _level(self) -> None:
+        """Windows moved by a step here and there until those of all classes begin at the same sum:
+        then no class has a constant to add."""
+        sums = np.zeros(len(self.scores), np.int64)
+        for table in self.tables:
+            sums[table.output] += table.low
+        wanted = int(np.median(sums[self.goal.first :]))
+        while (sums[self.goal.first :] != wanted).any():
+            for table in self.tables:
+                by = int(np.sign(wanted - sums[table.output]))
+                table.low += by
+                sums[table.output] += by
+
+    def _remove(self, table: _Table) -> None:
+        self.scores[table.output] -= table.words[self._address(table.tests)] * self.step
 
     def _address(self, tests: Sequence[int]) -> Ints:
-        found = np.zeros(self.events, np.intp)
+        found = np.zeros(self.scores.shape[1], np.int64)
         for t in tests:
             found = found * 2 + self.holds[t]
         return found
 
-    def _ask(self, table: _Table, step: float, count: int) -> None:
+    def _ask(self, table: _Table, count: int) -> None:
         """More questions, each the best one beside those that the tree has."""
-        goal = self.goal
-        offset, target = goal.others(table.output)
-        first, second = goal.slopes(goal.scores[table.output], offset, target)
-        for _ in range(count):
+        output = table.output
+        offset = self.goal.offset(self.scores, output)
+        first, second = self.goal.slopes(self.scores[output], offset, output)
+        price = self.recipe.price * self.scores.shape[1] * self.luts
+        for _ in range(min(count, len(self.offered) - len(table.tests))):
             gains = self._gains(self._address(table.tests), 1 << len(table.tests), first, second)
-            gains -= self.recipe.price * self.events * self.luts * (self.used == 0)
+            gains -= price * (self.used == 0)
             gains[table.tests] = -np.inf
             best = int(gains.argmax())
             self.used[best] += 1
             table.tests.append(best)
 
     def _gains(self, node: Ints, nodes: int, first: Real, second: Real) -> Real:
-        """What every offered question would bring, in nats."""
+        """What every offered question would bring, in units of the loss."""
         found = np.empty(len(self.offered))
         ridge = self.recipe.ridge
         for part, codes in zip(self.parts, self.codes, strict=True):
             count = part.stop - part.start + 1
             place = node * count + codes
             g, h = (
-                np.bincount(place, values, nodes * count).reshape(nodes, count)
+                np.bincount(place, values, nodes * count).reshape(nodes, count).cumsum(axis=1)
                 for values in (first, second)
             )
-            below_g, below_h = np.cumsum(g, 1), np.cumsum(h, 1)
-            all_g, all_h = below_g[:, -1:], below_h[:, -1:]
-            below_g, below_h = below_g[:, :-1], below_h[:, :-1]
-            gain = below_g**2 / (below_h + ridge)
-            gain += (all_g - below_g) ** 2 / (all_h - below_h + ridge)
-            gain -= all_g**2 / (all_h + ridge)
-            found[part] = gain.sum(0) / 2
+            below, above = g[:, :-1], g[:, -1:] - g[:, :-1]
+            gain = below**2 / (h[:, :-1] + ridge) + above**2 / (h[:, -1:] - h[:, :-1] + ridge)
+            found[part] = (gain - g[:, -1:] ** 2 / (h[:, -1:] + ridge)).sum(axis=0) / 2
         return found
 
-    def _fit(self, table: _Table, step: float) -> None:
-        """The best leaves, then the best whole numbers in a window of ``bits`` bits."""
-        goal, ridge = self.goal, self.recipe.ridge
-        address = self._address(table.tests)
+    def _fit(self, table: _Table, low: int | None = None) -> None:
+        """The best leaves, then the best whole numbers in a window of ``bits`` bits that begins at
+        ``low``, or where it loses the least."""
+        output, address = table.output, self._address(table.tests)
         size = 1 << len(table.tests)
-        offset, target = goal.others(table.output)
-        score = goal.scores[table.output]
-        leaf = np.zeros(size)
-        h = np.ones(size)
-        for _ in range(3):
-            first, second = goal.slopes(score + leaf[address], offset, target)
-            g = np.bincount(address, first, size) - ridge * leaf * 0.25
-            h = np.bincount(address, second, size) + ridge * 0.25
-            leaf = leaf + np.clip(g / (h + SMALL), -2.0, 2.0)
-        table.words = _windowed(leaf / step, h, 1 << self.recipe.bits)
-        goal.scores[table.output] += table.words[address] * step
+        offset = self.goal.offset(self.scores, output)
+        leaf, h = np.zeros(size), np.ones(size)
+        farthest = np.inf if self.goal.regression else 2.0
+        for _ in range(NEWTON):
+            score = self.scores[output] + leaf[address]
+            first, second = self.goal.slopes(score, offset, output)
+            h = np.bincount(address, second, size) + RIDGE * self.recipe.ridge
+            g = np.bincount(address, first, size) - RIDGE * self.recipe.ridge * leaf
+            leaf = leaf + np.clip(g / h, -farthest, farthest)
+        window = 1 << self.recipe.bits
+        table.low = _lowest(leaf / self.step, h, window) if low is None else low
+        rounded = np.rint(leaf / self.step)
+        table.words = np.clip(rounded, table.low, table.low + window - 1).astype(np.int64)
+        self.scores[output] += table.words[address] * self.step
 
 
-def _windowed(values: Real, weights: Real, size: int) -> Ints:
-    """Whole numbers near some values, within a window of ``size`` of them that loses the least."""
+def _lowest(values: Real, weights: Real, size: int) -> int:
+    """Where a window of so many whole numbers begins that loses the least of some values."""
     rounded = np.rint(values)
-    best, lowest = np.inf, 0
     first = int(rounded.min())
-    for low in range(first, max(int(rounded.max()) - size + 1, first) + 1):
-        lost = float((weights * (np.clip(rounded, low, low + size - 1) - values) ** 2).sum())
-        if lost < best:
-            best, lowest = lost, low
-    return np.clip(rounded, lowest, lowest + size - 1).astype(np.int64)
+    starts = range(first, max(int(rounded.max()) - size + 1, first) + 1)
+
+    def lost(low: int) -> float:
+        kept = np.clip(rounded, low, low + size - 1)
+        return float((weights * (kept - values) ** 2).sum())
+
+    return min(starts, key=lost)
