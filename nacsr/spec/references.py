@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from nacsr.spec.base import Positive, Section, some
 
 Bits = Annotated[int, Field(ge=1, le=8)]
+Questions = Annotated[int, Field(ge=1, le=6)]
 
 
 class ReferenceSpec(Section):
@@ -61,3 +62,23 @@ class AdditiveSpec(ReferenceSpec):
     @classmethod
     def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return some(value)
+
+
+class TreesSpec(ReferenceSpec):
+    """Sums of small trees, grown for LUTs, whose comparisons are shared.
+
+    Attributes:
+        rounds: trees an output, of every design of a ladder.
+        shapes: questions of a tree and bits of its leaves, of every ladder: ``[6, 3]`` takes three
+            LUTs a tree.
+        price: gain in nats an event that a LUT of a new comparator must bring.
+    """
+
+    rounds: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 3, 5, 8)
+    shapes: tuple[tuple[Questions, Bits], ...] = ((4, 2), (6, 3), (6, 4))
+    price: Annotated[float, Field(ge=0)] = 7e-5
+
+    @field_validator("rounds", "shapes")
+    @classmethod
+    def _choices(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(sorted(some(value)))

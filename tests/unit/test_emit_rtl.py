@@ -129,6 +129,7 @@ MUTANTS: Mapping[str, Callable[[Op, Sequence[Operand]], str]] = {
     "select": _instead("select", 0, 2, 1),
     "relu": _instead("cast"),
     "lut": lambda op, args: f"~{args[0].whole}",
+    "pack": lambda op, args: ROWS["lut"](op, [args[0]]) + f" ^ {op.type.width}'d1",
 }
 
 

@@ -176,7 +176,7 @@ class Grower:
     ) -> None:
         self.goal, self.recipe = goal, recipe
         self.step = 2.0**-recipe.frac
-        self.scores = np.zeros(goal.targets.shape)
+        self.scores: Real = np.zeros(goal.targets.shape)
         self.tables: list[_Table] = []
         places = range(len(types)) if features is None else features
         offered = [candidates(words[:, j], types[j], recipe.bins) for j in places]
@@ -286,7 +286,8 @@ class Grower:
         output, address = table.output, self._address(table.tests)
         size = 1 << len(table.tests)
         offset = self.goal.offset(self.scores, output)
-        leaf, h = np.zeros(size), np.ones(size)
+        leaf: Real = np.zeros(size)
+        h: Real = np.ones(size)
         farthest = np.inf if self.goal.regression else 2.0
         for _ in range(NEWTON):
             score = self.scores[output] + leaf[address]

@@ -18,6 +18,7 @@ from nacsr.fixed import Fixed, span
 from nacsr.frontends.reference.base import added
 from nacsr.frontends.reference.trees.model import (
     Ensemble,
+    Ints,
     Node,
     Split,
     Test,
@@ -116,7 +117,7 @@ def table(root: Node) -> tuple[tuple[Test, ...], tuple[int, ...]]:
     place = {t: len(tests) - 1 - k for k, t in enumerate(tests)}
     found = np.empty(len(address), np.int64)
 
-    def descend(node: Node, rows: np.ndarray) -> None:  # type: ignore[type-arg]
+    def descend(node: Node, rows: Ints) -> None:
         if not isinstance(node, Split):
             found[rows] = node
             return
