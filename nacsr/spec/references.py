@@ -74,7 +74,7 @@ class TreesSpec(ReferenceSpec):
         price: gain in nats an event that a LUT of a new comparator must bring.
     """
 
-    rounds: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 3, 5, 8)
+    rounds: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 3, 5)
     shapes: tuple[tuple[Questions, Bits], ...] = ((4, 2), (6, 3), (6, 4))
     price: Annotated[float, Field(ge=0)] = 7e-5
 

@@ -50,8 +50,8 @@ class Recipe:
     frac: int = 1
     price: float = 1e-4
     bins: int = 24
-    passes: int = 2
-    ridge: float = 3.0
+    passes: int = 1
+    ridge: float = 10.0
 
 
 def candidates(column: Ints, word: Fixed, bins: int) -> Ints:
@@ -183,9 +183,11 @@ class Grower:
         pairs = list(zip(places, offered, strict=True))
         self.offered = [Test(j, int(t)) for j, column in pairs for t in column]
         self.luts = np.array([comparator_luts(t, types[t.feature]) for t in self.offered], float)
-        ends = itertools.accumulate(map(len, offered), initial=0)
-        self.parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
-        self.codes = [np.searchsorted(c, words[:, j], side="right") for j, c in pairs]
+        self.bins = 1 + max(map(len, offered))
+        codes = [np.searchsorted(c, words[:, j], side="right") for j, c in pairs]
+        self.codes = np.stack([c + k * self.bins for k, c in enumerate(codes)])
+        spots = [(k, b) for k, column in enumerate(offered) for b in range(len(column))]
+        self.place = tuple(np.array(spots, np.int64).reshape(-1, 2).T)
         self.holds = [t.holds(words) for t in self.offered]
         self.used = np.zeros(len(self.offered), np.int64)
 
@@ -266,18 +268,17 @@ class Grower:
 
     def _gains(self, node: Ints, nodes: int, first: Real, second: Real) -> Real:
         """What every offered question would bring, in units of the loss."""
-        found = np.empty(len(self.offered))
-        ridge = self.recipe.ridge
-        for part, codes in zip(self.parts, self.codes, strict=True):
-            count = part.stop - part.start + 1
-            place = node * count + codes
-            g, h = (
-                np.bincount(place, values, nodes * count).reshape(nodes, count).cumsum(axis=1)
-                for values in (first, second)
-            )
-            below, above = g[:, :-1], g[:, -1:] - g[:, :-1]
-            gain = below**2 / (h[:, :-1] + ridge) + above**2 / (h[:, -1:] - h[:, :-1] + ridge)
-            found[part] = (gain - g[:, -1:] ** 2 / (h[:, -1:] + ridge)).sum(axis=0) / 2
+        ridge, features = self.recipe.ridge, len(self.codes)
+        places = (node * (features * self.bins) + self.codes).ravel()
+        shape = nodes, features, self.bins
+        sums = [
+            np.bincount(places, np.tile(values, features), math.prod(shape)).reshape(shape)
+            for values in (first, second)
+        ]
+        g, h = (s.cumsum(axis=2) for s in sums)
+        every, weight = g[:, :, -1:], h[:, :, -1:]
+        gain = g**2 / (h + ridge) + (every - g) ** 2 / (weight - h + ridge)
+        found: Real = (gain - every**2 / (weight + ridge)).sum(axis=0)[self.place] / 2
         return found
 
     def _fit(self, table: _Table, low: int | None = None) -> None:
@@ -286,15 +287,15 @@ class Grower:
         output, address = table.output, self._address(table.tests)
         size = 1 << len(table.tests)
         offset = self.goal.offset(self.scores, output)
-        leaf: Real = np.zeros(size)
-        h: Real = np.ones(size)
+        leaf = np.zeros(size)
+        h = np.ones(size)
         farthest = np.inf if self.goal.regression else 2.0
         for _ in range(NEWTON):
             score = self.scores[output] + leaf[address]
             first, second = self.goal.slopes(score, offset, output)
-            h = np.bincount(address, second, size) + RIDGE * self.recipe.ridge
+            h[:] = np.bincount(address, second, size) + RIDGE * self.recipe.ridge
             g = np.bincount(address, first, size) - RIDGE * self.recipe.ridge * leaf
-            leaf = leaf + np.clip(g / h, -farthest, farthest)
+            leaf += np.clip(g / h, -farthest, farthest)
         window = 1 << self.recipe.bits
         table.low = _lowest(leaf / self.step, h, window) if low is None else low
         rounded = np.rint(leaf / self.step)
