@@ -80,7 +80,7 @@ def compile(
         target: device; by default the design's own, or vu13p.
         clock_mhz: clock frequency; by default the design's own, or 200.
         precision: type of an expression's input words, and its working precision; of trees the
-            words of all inputs, and the width of scores.
+            words of all inputs, and the width of leaves.
         max_error: largest absolute error of an expression's outputs; every type inside is then
             chosen for the least cost, nothing saturates, and ``Design.bounds`` holds the proven
             bounds. Of trees: of their scores, for the words that arrive.

@@ -63,18 +63,10 @@ class Trained:
         """The words of all inputs: the file's, or of one precision."""
         return self.types or (precision,) * len(self.features)
 
-    def span(self) -> float:
-        """No score is further from zero."""
-        ends = np.array([[b, b] for b in self.base], np.float64)
-        for output, root in self.roots:
-            found = _leaves(root)
-            ends[output] += min(found), max(found)
-        return float(np.abs(ends).max())
-
     def frac(self, width: int) -> int:
-        """Fractional bits of scores of so many bits."""
-        above = math.floor(math.log2(max(self.span(), 2.0**-MAX_WIDTH))) + 1
-        return width - 1 - above
+        """Fractional bits of leaves of so many bits, the sign included."""
+        largest = max(abs(leaf) for _, root in self.roots for leaf in _leaves(root))
+        return width - 2 - math.floor(math.log2(max(largest, 2.0**-MAX_WIDTH)))
 
     def frac_within(self, max_error: float) -> int:
         """Fractional bits that keep every score within an error: each leaf, and the base, is off
