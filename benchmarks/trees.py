@@ -41,9 +41,9 @@ TARGET, CLOCK_MHZ = "vu13p", 200.0
 BUDGETS = {100: 0.675, 400: 0.687, 800: 0.695}
 """LUTs, and the accuracy that is wanted for them."""
 RECIPES = (
-    (Recipe(6, 3, 1, price=1e-4, passes=2), (1, 2, 3)),
-    (Recipe(6, 4, 2, price=5e-5, passes=2), (3, 5, 8, 10)),
-    (Recipe(6, 5, 3, price=5e-5, passes=2), (8, 12, 16)),
+    (Recipe(6, 3, 1, price=2.5e-4, passes=2), (1, 2, 3)),
+    (Recipe(6, 4, 2, price=1e-4, passes=2), (2, 3, 5)),
+    (Recipe(6, 4, 2, price=4e-5, passes=2), (8, 11, 16)),
 )
 """How trees are grown, and the numbers of rounds that become designs."""
 QUICK_ROWS = 8_000

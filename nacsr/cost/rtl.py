@@ -13,13 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from nacsr.cost.demand import Bits, demand
 from nacsr.cost.estimate import Cost, OpCost
 from nacsr.cost.rules import multiplier
 from nacsr.ir import Graph
 from nacsr.ir.graph import Op
-from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, Schedule
-from nacsr.ir.passes.thresholds import compared
+from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, SERIAL_BITS, Schedule
+from nacsr.ir.passes.thresholds import compared, threshold
 
 STAGE = "rtl"
 DSP_BITS = (10, 6)
@@ -36,11 +38,13 @@ def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[tuple[int
     """
     read = demand(graph)
     absorbed = _absorbed(graph, schedule, read)
+    begun = _begun(graph)
     held = _held(graph, read, registers)
     rows = []
     for index, op in enumerate(graph.ops):
         args = [graph.ops[a] for a in op.args]
         luts, dsps = (0, 0) if index in absorbed else _logic(op, args, read[index])
+        luts = min(luts, begun.get(index, luts))
         flops, shifts = held[index]
         ready = schedule.ready(index)
         rows.append(OpCost(index, op.name, luts + shifts, dsps, flops, 0, ready, 0.0))
@@ -75,11 +79,20 @@ def _logic(op: Op, args: list[Op], read: Bits) -> tuple[int, int]:
         return _comparator(op, args) + read.count, 0
     if op.name == "lut":
         words = 1 << max(args[0].type.width - ROM_BITS, 0)
-        return words * read.count if args[0].type.width > 1 else 0, 0
+        return words * _planes(op, read) if args[0].type.width > 1 else 0, 0
     if op.name == "mul":
         a, b = args
         return product(a.type.width, b.type.width, (a.type.signed, b.type.signed))
     return read.count, 0  # select, relu
+
+
+def _planes(op: Op, read: Bits) -> int:
+    """Different bits of a table's words that are no constants: equal ones are made once."""
+    table = op.array("table")
+    places = range(read.low + op.type.frac, read.high + op.type.frac)
+    planes = {np.packbits(table >> k & 1).tobytes() for k in places}
+    constant = {np.packbits(np.full(table.shape, k)).tobytes() for k in (0, 1)}
+    return len(planes - constant)
 
 
 def _adder(op: Op, args: list[Op], read: Bits) -> int:
@@ -105,8 +118,37 @@ def _comparator(op: Op, args: list[Op]) -> int:
     return 2 * math.ceil(width / (LUT_INPUTS // 2))
 
 
+def _begun(graph: Graph) -> dict[int, int]:
+    """LUTs of comparisons of a value with constants that begin with as many zeros (or ones): that
+    the value begins so too is asked once, and the rest of each fits one LUT with the answer."""
+    found: dict[int, int] = {}
+    seen: set[tuple[int, int, bool]] = set()
+    for index, op in enumerate(graph.ops):
+        args = [graph.ops[a] for a in op.args]
+        words = [int(a.array("value")) if a.name == "const" else None for a in args]
+        if op.name != "compare":
+            continue
+        first = threshold(str(op.attrs["kind"]), [a.type for a in args], words)
+        if first is None:
+            continue
+        type_ = args[first.place].type
+        bits = first.bits(type_)
+        if not LUT_INPUTS < bits <= SERIAL_BITS:
+            continue
+        turned = (first.word - type_.min_raw) >> type_.width - bits
+        for ones in (False, True):
+            rest = (turned ^ ((1 << bits) - 1) if ones else turned).bit_length()
+            key = op.args[first.place], bits - rest, ones
+            if rest < LUT_INPUTS:
+                more = 0 if key in seen else math.ceil((bits - rest - 1) / (LUT_INPUTS - 1))
+                found[index] = 1 + max(more, 0)
+                seen.add(key)
+    return found
+
+
 def _absorbed(graph: Graph, schedule: Schedule, read: Sequence[Bits]) -> set[int]:
-    """Choices that fit into the LUTs of the one op that reads them in the same stage."""
+    """Choices and small tables that fit into the LUTs of the one op that reads them in the same
+    stage."""
     readers: dict[int, set[int]] = {}
     for index, op in enumerate(graph.ops):
         for a in op.args if read[index].count else ():
@@ -116,14 +158,20 @@ def _absorbed(graph: Graph, schedule: Schedule, read: Sequence[Bits]) -> set[int
     inputs: dict[int, int] = {}
     for index in range(len(graph.ops) - 1, -1, -1):
         op = graph.ops[index]
-        if op.name not in ("select", "relu", "add", "sub"):
+        if op.name not in ("select", "relu", "add", "sub", "lut"):
             continue
         arms = op.args[1:] if op.name == "select" else op.args
         own = sum(graph.ops[a].name != "const" for a in arms) + (op.name in ("select", "relu"))
+        if op.name == "lut":
+            own = graph.ops[op.args[0]].type.width
         inputs.setdefault(index, own)
         if op.name in ("add", "sub"):
             continue
-        if len(arms) > own - 1 and _registered(index, schedule, readers, outputs):
+        if (
+            op.name != "lut"
+            and len(arms) > own - 1
+            and _registered(index, schedule, readers, outputs)
+        ):
             found.add(index)  # a register has a reset and a set
             continue
         reader = _reader(graph, index, readers, outputs)
@@ -131,10 +179,11 @@ def _absorbed(graph: Graph, schedule: Schedule, read: Sequence[Bits]) -> set[int
             continue
         total = inputs.get(reader, LUT_INPUTS) - 1 + inputs[index]
         # the other input of a carry goes past the LUT: only one operand can be chosen in it
-        room = LUT_INPUTS if graph.ops[reader].name in ("select", "relu") else LUT_INPUTS - 1
+        adds = graph.ops[reader].name in ("add", "sub")
+        room = LUT_INPUTS - 1 if adds and op.name != "lut" else LUT_INPUTS
         if total <= room:
             found.add(index)
-            inputs[reader] = total if room == LUT_INPUTS else LUT_INPUTS
+            inputs[reader] = LUT_INPUTS if adds else total
     return found
 
 

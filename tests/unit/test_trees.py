@@ -27,8 +27,8 @@ from nacsr.frontends.reference.trees.lower import both, lower, merged, table
 from nacsr.frontends.reference.trees.model import (
     Ensemble,
     Node,
+    Question,
     Split,
-    Test,
     Tree,
     answers,
     asked,
@@ -52,7 +52,7 @@ def nodes(depth: int) -> st.SearchStrategy[Node]:
     """Trees that may ask the same twice, or what every word, or none, answers."""
     tests = st.integers(0, len(TYPES) - 1).flatmap(
         lambda j: st.builds(
-            Test, st.just(j), st.integers(TYPES[j].min_raw - 1, TYPES[j].max_raw + 1)
+            Question, st.just(j), st.integers(TYPES[j].min_raw - 1, TYPES[j].max_raw + 1)
         )
     )
     leaf: st.SearchStrategy[Node] = st.integers(-9, 9)
@@ -114,7 +114,7 @@ def test_trees_are_what_their_rewritings_are(one: Node, other: Node) -> None:
 
 
 def test_trees_of_few_questions_become_one_table() -> None:
-    stumps = [Split(Test(0, t), 0, 1 + t % 3) for t in range(1, 12)]
+    stumps = [Split(Question(0, t), 0, 1 + t % 3) for t in range(1, 12)]
     found = merged(stumps)
     assert len(found) == 2
     assert all(len(set(asked(root))) <= 6 for root in found)
@@ -129,7 +129,7 @@ def test_a_deep_tree_becomes_choices_between_tables() -> None:
             return int(rng.integers(0, 8))
         j = int(rng.integers(0, 3))
         return Split(
-            Test(j, int(rng.integers(TYPES[j].min_raw, TYPES[j].max_raw))),
+            Question(j, int(rng.integers(TYPES[j].min_raw, TYPES[j].max_raw))),
             grown(depth - 1),
             grown(depth - 1),
         )

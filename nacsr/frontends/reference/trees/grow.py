@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed
-from nacsr.frontends.reference.trees.model import Ensemble, Test, Tree, tabulated
+from nacsr.frontends.reference.trees.model import Ensemble, Question, Tree, tabulated
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -87,7 +87,7 @@ def _roundest(low: int, high: int) -> int:
     return found
 
 
-def comparator_luts(test: Test, word: Fixed) -> int:
+def comparator_luts(test: Question, word: Fixed) -> int:
     """Of a comparison with a constant: a LUT for six bits, five more for each further one."""
     return -(-(test.bits(word) - 1) // 5)
 
@@ -181,7 +181,7 @@ class Grower:
         places = range(len(types)) if features is None else features
         offered = [candidates(words[:, j], types[j], recipe.bins) for j in places]
         pairs = list(zip(places, offered, strict=True))
-        self.offered = [Test(j, int(t)) for j, column in pairs for t in column]
+        self.offered = [Question(j, int(t)) for j, column in pairs for t in column]
         self.luts = np.array([comparator_luts(t, types[t.feature]) for t in self.offered], float)
         self.bins = 1 + max(map(len, offered))
         codes = [np.searchsorted(c, words[:, j], side="right") for j, c in pairs]

@@ -20,8 +20,8 @@ from nacsr.frontends.reference.trees.model import (
     Ensemble,
     Ints,
     Node,
+    Question,
     Split,
-    Test,
     asked,
     known,
     leaves,
@@ -46,7 +46,7 @@ def lower(ensemble: Ensemble, features: Sequence[Feature], outputs: Sequence[str
     """
     b = Builder()
     inputs = [b.input(f.name, f.type.plain()) for f in features]
-    bits: dict[Test, int] = {}
+    bits: dict[Question, int] = {}
     for test in ensemble.tests:
         bits[test] = _comparator(b, inputs[test.feature], test.threshold)
     for place, name in enumerate(outputs):
@@ -63,7 +63,7 @@ def _comparator(b: Builder, index: int, threshold: int) -> int:
     return b.op("compare", index, constant, kind="ge")
 
 
-def _sum(b: Builder, bits: dict[Test, int], roots: Sequence[Node], base: int, frac: int) -> int:
+def _sum(b: Builder, bits: dict[Question, int], roots: Sequence[Node], base: int, frac: int) -> int:
     """Trees whose smallest leaf is zero, merged; one of them takes over the constant."""
     lows = [min(leaves(root)) for root in roots]
     base += sum(lows)
@@ -80,7 +80,7 @@ def _sum(b: Builder, bits: dict[Test, int], roots: Sequence[Node], base: int, fr
     return b.narrow(added(b, terms))
 
 
-def _tree(b: Builder, bits: dict[Test, int], root: Node, frac: int) -> int:
+def _tree(b: Builder, bits: dict[Question, int], root: Node, frac: int) -> int:
     if not isinstance(root, Split):
         return b.const(root, span(root, root, frac))
     plan = _plan(root)
@@ -107,7 +107,7 @@ def moved(node: Node, by: int) -> Node:
     return Split(node.test, moved(node.below, by), moved(node.above, by))
 
 
-def table(root: Node) -> tuple[tuple[Test, ...], tuple[int, ...]]:
+def table(root: Node) -> tuple[tuple[Question, ...], tuple[int, ...]]:
     """Questions, each once, and the leaf for all their answers, the first one's bit the highest.
 
     Answers that contradict each other get the leaf that the tree would give them.

@@ -14,7 +14,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Test:
+class Question:
     """A question: is the word of a feature at least a threshold?
 
     Attributes:
@@ -33,7 +33,7 @@ class Test:
     def bits(self, word: Fixed) -> int:
         """High bits of the word that decide; 0 where every word, or none, is large enough.
 
-        >>> [Test(0, n).bits(Fixed(8, 8, False)) for n in (128, 64, 65, 0)]
+        >>> [Question(0, n).bits(Fixed(8, 8, False)) for n in (128, 64, 65, 0)]
         [1, 2, 8, 0]
         """
         if not word.min_raw < self.threshold <= word.max_raw:
@@ -52,7 +52,7 @@ class Split:
         above: where it holds.
     """
 
-    test: Test
+    test: Question
     below: Node
     above: Node
 
@@ -91,7 +91,7 @@ class Ensemble:
         return found
 
     @property
-    def tests(self) -> tuple[Test, ...]:
+    def tests(self) -> tuple[Question, ...]:
         """All questions, each once."""
         return tuple(sorted({t for tree in self.trees for t in asked(tree.root)}))
 
@@ -112,7 +112,7 @@ def answers(node: Node, words: Ints) -> Ints:
     return found
 
 
-def asked(node: Node) -> Iterator[Test]:
+def asked(node: Node) -> Iterator[Question]:
     """The questions of a tree, maybe several times."""
     if isinstance(node, Split):
         yield node.test
@@ -134,7 +134,7 @@ def depth(node: Node) -> int:
     return 1 + max(depth(node.below), depth(node.above)) if isinstance(node, Split) else 0
 
 
-def known(node: Node, test: Test, holds: bool) -> Node:
+def known(node: Node, test: Question, holds: bool) -> Node:
     """What is left of a tree where the answer to one question is known.
 
     Other questions about the same feature are answered by it where they can be.
@@ -150,12 +150,12 @@ def known(node: Node, test: Test, holds: bool) -> Node:
     return joined(mine, known(node.below, test, holds), known(node.above, test, holds))
 
 
-def joined(test: Test, below: Node, above: Node) -> Node:
+def joined(test: Question, below: Node, above: Node) -> Node:
     """A node, or what both sides are."""
     return below if below == above else Split(test, below, above)
 
 
-def tabulated(tests: tuple[Test, ...], words: tuple[int, ...]) -> Node:
+def tabulated(tests: tuple[Question, ...], words: tuple[int, ...]) -> Node:
     """The tree of a table that is addressed by answers, the first one's bit the highest."""
     if not tests:
         return words[0]

@@ -19,7 +19,7 @@ import numpy as np
 
 from nacsr.errors import FileError, SpecError
 from nacsr.fixed import MAX_WIDTH, Fixed
-from nacsr.frontends.reference.trees.model import Ensemble, Node, Test, Tree, joined, known
+from nacsr.frontends.reference.trees.model import Ensemble, Node, Question, Tree, joined, known
 
 _log = logging.getLogger("nacsr")
 
@@ -101,7 +101,7 @@ class Trained:
         low, high = types[feature].min_raw, types[feature].max_raw
         if word <= low or word > high:
             return above if word <= low else below
-        test = Test(feature, word)
+        test = Question(feature, word)
         return joined(test, known(below, test, False), known(above, test, True))
 
     def _first_right(self, threshold: float, word: Fixed) -> int:
