@@ -210,6 +210,7 @@ def _plan(root: Split) -> _Plan:
     return _Plan(min(whole, split), len(tests) <= LARGEST and whole <= split)
 
 
+@lru_cache
 def _table_luts(inputs: int) -> int:
     """Of one bit of a table without any order in it.
 
