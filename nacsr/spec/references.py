@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nacsr.spec.base import Positive, Section, some
 
@@ -36,10 +36,17 @@ class LinearSpec(ReferenceSpec):
     digits: tuple[Annotated[int, Field(ge=1, le=6)], ...] = (1, 2)
     cuts: bool = True
 
-    @field_validator("word_bits", "digits")
+    @field_validator("digits")
     @classmethod
     def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return some(value)
+
+    @model_validator(mode="after")
+    def _something(self) -> LinearSpec:
+        if not (self.word_bits or self.cuts):
+            msg = "word_bits: [] and cuts: false leave nothing; give one of them, or linear: null"
+            raise ValueError(msg)
+        return self
 
 
 class AdditiveSpec(ReferenceSpec):
@@ -57,7 +64,14 @@ class AdditiveSpec(ReferenceSpec):
     steps: tuple[Annotated[int, Field(ge=0, le=8)], ...] = (1, 3)
     pairs: Annotated[int, Field(ge=0, le=64)] = 10
 
-    @field_validator("address_bits", "steps")
+    @field_validator("steps")
     @classmethod
     def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return some(value)
+
+    @model_validator(mode="after")
+    def _something(self) -> AdditiveSpec:
+        if not (self.address_bits or self.pairs):
+            msg = "address_bits: [] and pairs: 0 leave nothing; give one of them, or tables: null"
+            raise ValueError(msg)
+        return self

@@ -75,7 +75,7 @@ class Group:
 
     def penalty(self) -> Real:
         """Second differences along every address, and sizes."""
-        found = RIDGE * np.eye(self.entries)
+        found: Real = np.diag(np.full(self.entries, RIDGE))
         for axis, size in enumerate(self.sizes):
             bend: Real = np.diff(np.eye(size), 2, axis=0)
             parts: list[Real] = [np.eye(n) for n in self.sizes]
