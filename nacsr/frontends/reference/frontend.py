@@ -75,12 +75,13 @@ def jobs(family: str, spec: ReferenceSpec, seed: int) -> list[Job]:
 
 
 def best(found: Sequence[Found], problem: Problem, most: int) -> list[Found]:
-    """Those that no other one dominates by the usual objectives; of too many some of every size,
-    the smallest and the best among them."""
+    """Those that no other one dominates by the usual objectives, and that are half as good as the
+    best beyond guessing; of too many some of every size, the smallest and the best among them."""
     if not found:
         return []
     points = np.array([_point(f, problem) for f in found])
-    kept = [k for k, on in enumerate(nondominated(points)) if on]
+    worst = (points[:, 0].min() + guessed(problem)) / 2
+    kept = [k for k, on in enumerate(nondominated(points)) if on and points[k, 0] <= worst]
     kept.sort(key=lambda k: points[k, 0], reverse=True)  # worst first: the smallest
     if len(kept) > most:
         places = np.linspace(len(kept) - 1, 0, most) if most > 1 else np.array([len(kept) - 1])
@@ -91,3 +92,17 @@ def best(found: Sequence[Found], problem: Problem, most: int) -> list[Found]:
 def _point(found: Found, problem: Problem) -> list[float]:
     values = {m.metric: m.value for m in found.measurements if not m.label}
     return [minimised(name, values[name]) for name in usual_objectives(problem.judged_as)]
+
+
+def guessed(problem: Problem) -> float:
+    """The usual objective, to be minimised, of who does not look: always the most frequent class,
+    or the mean of the targets."""
+    y, weights = problem.validation.y, problem.validation.weights
+    if problem.task == "classification":
+        counts = np.bincount(y, weights, minlength=len(problem.classes))
+        return minimised("accuracy", float(counts.max() / counts.sum()))
+    columns = np.asarray(y, np.float64).reshape(len(y), -1)
+    squares = ((columns - np.average(columns, axis=0, weights=weights)) ** 2).sum(axis=1)
+    if problem.judged_as == "location":
+        return float(np.average(np.sqrt(squares), weights=weights))
+    return float(np.sqrt(np.average(squares, weights=weights)))
