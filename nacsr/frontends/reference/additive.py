@@ -80,7 +80,7 @@ class Group:
             bend: Real = np.diff(np.eye(size), 2, axis=0)
             parts: list[Real] = [np.eye(n) for n in self.sizes]
             parts[axis] = bend.T @ bend
-            found = np.add(found, _kron(parts) * (SMOOTH * size**2 / self.entries))
+            found = found + SMOOTH * size**2 / self.entries * _kron(parts)
         return found
 
     def record(self, names: Sequence[str]) -> dict[str, list[int]]:
