@@ -72,16 +72,18 @@ def compile(
 
     Args:
         source: an expression, several (a list, or a mapping from output names), the path of a
-            PySR ``hall_of_fame*.csv``, ``RUN:ID`` of a study, an emitted project, or a torch
-            module of Brevitas layers.
+            PySR ``hall_of_fame*.csv``, trained trees as ``.json`` (xgboost's models and dumps, or
+            ``nacsr-trees 1``), ``RUN:ID`` of a study, an emitted project, or a torch module of
+            Brevitas layers.
         to: back end, a key of ``nacsr.emit.FLOWS``; by default hls4ml for networks that it can
             express, hls otherwise.
         target: device; by default the design's own, or vu13p.
         clock_mhz: clock frequency; by default the design's own, or 200.
-        precision: type of an expression's input words, and its working precision.
+        precision: type of an expression's input words, and its working precision; of trees the
+            words of all inputs, and the width of scores.
         max_error: largest absolute error of an expression's outputs; every type inside is then
             chosen for the least cost, nothing saturates, and ``Design.bounds`` holds the proven
-            bounds.
+            bounds. Of trees: of their scores, for the words that arrive.
         ranges: with ``max_error``: (low, high) of inputs by name, in the units of their words.
         luts: a folder of LUT functions besides the shipped ones, or such functions by name.
         lut: ``{"max_error": 1e-3}``, ``{"entries": 64}``, or such settings by function: the
@@ -113,7 +115,14 @@ def compile(
             msg = f"{source} is a finished design; {', '.join(unused)} cannot change it"
             raise SpecError(msg)
         return replace(design.moved(target, clock_mhz), options=options or design.options)
-    if isinstance(source, str | Path | Sequence | Mapping):
+    if isinstance(source, str | Path) and str(source).endswith(".json"):
+        extra: dict[str, object] = {"lut": lut, "luts": luts, "row": row, "ranges": ranges}
+        if unused := [key for key, value in extra.items() if value is not None and value != {}]:
+            msg = f"{source} holds trained trees; {', '.join(unused)} cannot change them"
+            raise SpecError(msg)
+        graph, features, bounds = _lower_trees(Path(source), Fixed.parse(precision), max_error)
+        classes, title = tuple(n for n, _ in graph.outputs), f"trees of {Path(source).name}"
+    elif isinstance(source, str | Path | Sequence | Mapping):
         tables = _functions(luts)
         expressions = _read(source, row, tables)
         if lut:
@@ -309,6 +318,28 @@ def _lower_expressions(
     except GraphError as error:
         msg = f"{error}, or choose a narrower precision than {precision}"
         raise ExpressionError(msg) from None
+
+
+def _lower_trees(
+    path: Path, precision: Fixed, max_error: float | None
+) -> tuple[Graph, tuple[Feature, ...], Mapping[str, float]]:
+    """Graph, input words, and the proven error of every score."""
+    from nacsr.frontends.reference.trees.lower import lower as lower_trees
+    from nacsr.frontends.reference.trees.read import read
+
+    trained = read(path)
+    word = precision.with_modes(Rounding.RND, Overflow.SAT)
+    features = tuple(map(Feature, trained.features, trained.words(word)))
+    if max_error is None:
+        frac = trained.frac(precision.width)
+    elif max_error > 0:
+        frac = trained.frac_within(max_error)
+    else:
+        msg = f"max_error must be above zero, not {max_error:g}"
+        raise SpecError(msg)
+    ensemble = trained.ensemble([f.type for f in features], frac)
+    bounds = {n: trained.bound(k, frac) for k, n in enumerate(trained.outputs)}
+    return lower_trees(ensemble, features, trained.outputs), features, bounds
 
 
 def _lower_module(

@@ -167,7 +167,7 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     from dataclasses import asdict
 
     from nacsr.report.formulas import words
-    from nacsr.report.references import lines as reference_lines
+    from nacsr.report.references import described as reference_lines
 
     measurements = [m.to_dict() for m in entry.measurements]
     if json:
@@ -178,7 +178,7 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     candidate = entry.candidate
     typer.echo(f"{entry.id}  {candidate.family}  seed {candidate.seed}")
     typer.echo(candidate.title)
-    known = reference_lines(candidate)
+    known = reference_lines(entry)
     for line in known:
         typer.echo(f"  {line}")
     for name, gene in candidate.genotype.items() if not known else ():

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from nacsr.luts import Settings
 
 SOURCE = (
-    "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, RUN:ID, or "
-    "an emitted project. (Write -- before an expression that begins with a minus.)"
+    "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, trained "
+    "trees (.json of xgboost), RUN:ID, or an emitted project. (Write -- before an expression that "
+    "begins with a minus.)"
 )
 Luts = Annotated[
     Path | None, typer.Option(help="A folder of LUT functions (*.toml) besides the shipped ones.")

@@ -153,6 +153,17 @@ def _lut(op: Op, args: list[Op], values: Values) -> Any:
     return value.lookup(entries) if low != high else _constant_like(value, entries[0])
 
 
+def _pack(_: Op, args: list[Op], values: Values) -> Any:
+    """Bits of different worth: da4ml adds them without an adder."""
+    total, below = None, sum(a.type.width for a in args)
+    for a, value in zip(args, values, strict=True):
+        below -= a.type.width
+        whole = value * decimal.Decimal(2) ** a.type.frac
+        bits = whole.quantize(0, a.type.width, 0, "WRAP", "TRN") * decimal.Decimal(2) ** below
+        total = bits if total is None else total + bits
+    return total
+
+
 def _constant_like(value: Any, number: float) -> Any:
     return type(value).from_const(number, value.hwconf)
 
@@ -180,5 +191,6 @@ RULES: Mapping[str, Rule] = {
     "select": lambda _, __, v: v[0].msb_mux(v[1], v[2]),
     "relu": lambda _, __, v: v[0].relu(),
     "lut": _lut,
+    "pack": _pack,
 }
 """What da4ml makes of every scalar op."""

@@ -217,6 +217,7 @@ HLS: Mapping[str, Rule] = {
     "min": _minmax,
     "max": _minmax,
     "shift": _wires,
+    "pack": _wires,
     "compare": _compare,
     "select": _mux,
     "lut": _lut,

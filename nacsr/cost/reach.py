@@ -238,6 +238,7 @@ _ENDS: Mapping[str, Callable[[Op, Sequence[Reach]], Ends]] = {
     "select": _select,
     "relu": lambda _, args: (np.maximum(args[0].low, 0), np.maximum(args[0].high, 0)),
     "lut": _lut,
+    "pack": lambda op, _: _all(op.type),
     "dense": _dense,
     "reduce": _reduce,
     "argmax": lambda op, _: _all(op.type),

@@ -18,7 +18,8 @@ from nacsr.cost.estimate import Cost, OpCost
 from nacsr.cost.rules import multiplier
 from nacsr.ir import Graph
 from nacsr.ir.graph import Op
-from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, Schedule, compared
+from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, Schedule
+from nacsr.ir.passes.thresholds import compared
 
 STAGE = "rtl"
 DSP_BITS = (10, 6)
@@ -69,9 +70,9 @@ def _logic(op: Op, args: list[Op], read: Bits) -> tuple[int, int]:
     if op.name == "abs":
         return 2 * op.type.width, 0
     if op.name == "compare":
-        return _comparator(args), 0
+        return _comparator(op, args), 0
     if op.name in ("min", "max"):
-        return _comparator(args) + read.count, 0
+        return _comparator(op, args) + read.count, 0
     if op.name == "lut":
         words = 1 << max(args[0].type.width - ROM_BITS, 0)
         return words * read.count if args[0].type.width > 1 else 0, 0
@@ -95,10 +96,10 @@ def _adder(op: Op, args: list[Op], read: Bits) -> int:
     return math.ceil(count / 2) if constant else count
 
 
-def _comparator(args: list[Op]) -> int:
-    """Two LUTs for three bits (greater, equal) into a carry chain, or against a constant a tree of
-    LUTs; the sign alone is a wire."""
-    width = compared(args)
+def _comparator(op: Op, args: list[Op]) -> int:
+    """Two LUTs for three bits (greater, equal) into a carry chain, or against a constant LUTs in a
+    row; the sign alone is a wire."""
+    width = compared(op, args)
     if any(a.name == "const" for a in args):
         return math.ceil((width - 1) / (LUT_INPUTS - 1))
     return 2 * math.ceil(width / (LUT_INPUTS // 2))

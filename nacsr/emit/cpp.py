@@ -133,6 +133,16 @@ def _select(site: Site) -> str:
     return f"{site.arg(0)}[0] ? {a} : {b}"
 
 
+def _pack(site: Site) -> str:
+    below = site.op.type.width
+    parts = []
+    for k, arg in enumerate(site.args):
+        below -= arg.type.width
+        bits = f"{site.arg(k)}.range({arg.type.width - 1}, 0).to_uint64()"
+        parts.append(f"({bits} << {below})" if below else bits)
+    return from_raw(site.op.type, " | ".join(parts))
+
+
 def _shift(site: Site) -> str:
     return f"nacsr::from_bits<{site.type} >({site.arg(0)})"
 
@@ -183,6 +193,7 @@ ROWS: Mapping[str, Row] = {
     "compare": _each(_compare),
     "select": _each(_select),
     "lut": _lut,
+    "pack": _each(_pack),
     "relu": _each(_relu),
     "leaky_relu": _each(_leaky_relu),
     **TENSOR_ROWS,

@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 
 from nacsr.fixed import Fixed, hull
 from nacsr.ir.graph import Op
+from nacsr.ir.passes.schedule import LUT_INPUTS, SERIAL_BITS
+from nacsr.ir.passes.thresholds import threshold
 
 COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 CONDITION = Fixed(1, 1, False)
+FIRST, REST = LUT_INPUTS, LUT_INPUTS - 1
+"""Bits that the first LUT of a comparison with a constant takes, and each further one."""
 
 
 @dataclass(slots=True)
@@ -165,7 +169,52 @@ def _extreme(symbol: str) -> Callable[[Op, Sequence[Operand]], str]:
 
 def _compare(op: Op, args: Sequence[Operand]) -> str:
     a, b = args
-    return _test(COMPARE[str(op.attrs["kind"])], a, b, hull(a.type, b.type))
+    kind = str(op.attrs["kind"])
+    first = threshold(kind, (a.type, b.type), [_constant(x) for x in args])
+    if first is not None and 0 < first.bits(args[first.place].type) <= SERIAL_BITS:
+        text = _reached(args[first.place], first.word)
+        return text if first.holds else f"!({text})"
+    return _test(COMPARE[kind], a, b, hull(a.type, b.type))
+
+
+def _constant(x: Operand) -> int | None:
+    """The raw word of a constant operand, in the type that the graph gives it."""
+    if x.word.raw is None:
+        return None
+    down = x.word.type.frac - x.type.frac
+    return x.word.raw >> down if down >= 0 else x.word.raw << -down
+
+
+def _reached(x: Operand, word: int) -> str:
+    """``x >= word`` on the bits that decide, five at a time behind the lowest six: a LUT each, in
+    which the answer of the bits below stands for one bit more.
+
+    A carry chain, which synthesis makes of a plain ``>=``, takes two to four times as many LUTs.
+    """
+    width, signed = x.type.width, x.type.signed
+    bits = word + (1 << width - 1 if signed else 0)  # the sign's bit turned: then all is unsigned
+    high = (bits & -bits).bit_length() - 1
+    text = ""
+    while high < width:
+        left = width - high
+        count = left if left <= FIRST else (left - FIRST - 1) % REST + 2 if not text else REST
+        low, high = high, high + count
+        parts = [_bits(x, low, high - 1), f"~{x.negative}"] if signed and high == width else None
+        if parts is None:
+            parts = [_bits(x, low, high)]
+        else:
+            parts = parts[::-1] if count > 1 else parts[1:]
+        parts += [f"({text})"] if text else []
+        least = bits >> low & (1 << count) - 1
+        least = least << 1 | 1 if text else least
+        joined = parts[0] if len(parts) == 1 else f"{{{', '.join(parts)}}}"
+        text = f"{joined} >= {count + bool(text)}'h{least:x}"
+    return text
+
+
+def _bits(x: Operand, low: int, high: int) -> str:
+    frac = x.type.frac - low
+    return x.bits(Fixed(high - low, high - low - frac, False)) if high > low else ""
 
 
 def _select(op: Op, args: Sequence[Operand]) -> str:
@@ -186,5 +235,6 @@ ROWS: Mapping[str, Callable[[Op, Sequence[Operand]], str]] = {
     "select": _select,
     "relu": _relu,
     "lut": lambda op, args: args[0].whole,
+    "pack": lambda op, args: f"{{{', '.join(a.whole for a in args)}}}",
 }
 """The right-hand side of each op's value; of a table, its address."""

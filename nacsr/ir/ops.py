@@ -256,6 +256,28 @@ def _bound_lut(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
     return int(reached.min()), int(reached.max())
 
 
+def _infer_pack(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
+    width = sum(a.type.width for a in args)
+    return Fixed(width, width, False), _broadcast(args)
+
+
+def _eval_pack(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    word: Raw = np.zeros(1, np.int64).reshape((1,) * (len(op.shape) + 1))
+    for a, raw in zip(args, raws, strict=True):
+        bits = _spread(raw, op) & np.int64((1 << a.type.width) - 1)
+        word = (word << np.int64(a.type.width)) | bits
+    return word
+
+
+def _bound_pack(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    low = high = 0
+    for a, (first, last) in zip(args, ranges, strict=True):
+        if first < 0:  # its bit pattern may be any
+            first, last = 0, (1 << a.type.width) - 1
+        low, high = low << a.type.width | first, high << a.type.width | last
+    return low, high
+
+
 def _infer_relu(op: Op, args: Sequence[Op]) -> tuple[Fixed, Shape]:
     t = args[0].type
     if not t.signed:
@@ -300,6 +322,7 @@ OPS: Mapping[str, OpDef] = {
     "compare": OpDef(2, ("kind",), _infer_compare, _eval_compare, lambda o, a, r: (0, 1)),
     "select": OpDef(3, (), _infer_select, _eval_select, _bound_select),
     "lut": OpDef(1, ("function", "table"), _infer_lut, _eval_lut, _bound_lut),
+    "pack": OpDef(-1, (), _infer_pack, _eval_pack, _bound_pack),  # bits, the first one's highest
     "relu": OpDef(
         1,
         (),

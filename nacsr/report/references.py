@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nacsr.archive import Entry
+from nacsr.frontends.reference.trees.ladder import rules
 from nacsr.measure import minimised
-from nacsr.records import Candidate
 from nacsr.report.rows import REFERENCE_FAMILIES, Row
 from nacsr.report.table import count
 
@@ -53,16 +54,16 @@ def _named(row: Row) -> str:
     return f"{row.title}, {events} {row.quality} {shown} in {count(row.luts)} LUT{cycles}"
 
 
-def lines(candidate: Candidate) -> list[str]:
-    """What a reference design is, for people; [] of other families, and of failed ones."""
-    genotype = candidate.genotype
-    if candidate.family not in REFERENCE_FAMILIES or candidate.reason:
+def described(entry: Entry) -> list[str]:
+    """What a reference design is, a line each; [] of other families, and of failed ones."""
+    genotype = entry.candidate.genotype
+    if entry.candidate.family not in REFERENCE_FAMILIES or entry.graph_text is None:
         return []
     if "weights" in genotype:
         return list(_sums(genotype))
     if "tables" in genotype:
         return list(_tables(genotype))
-    return []
+    return rules(dict(genotype), [name for name, _ in entry.graph.outputs])
 
 
 def _sums(genotype: Mapping[str, Any]) -> Iterator[str]:

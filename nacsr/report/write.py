@@ -12,7 +12,7 @@ from nacsr.report.formulas import described
 from nacsr.report.measured import OpenFront, compared, open_front
 from nacsr.report.page import page
 from nacsr.report.picture import picture
-from nacsr.report.references import lines as reference_lines
+from nacsr.report.references import described as described_reference
 from nacsr.report.references import winners
 from nacsr.report.rows import Row, absent, beyond
 from nacsr.spec import StudySpec
@@ -46,7 +46,7 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     names = [f.name for f in setting.features]
     entries = [archive.entry(row.id) for row in rows]
     formulas = described(entries, spec, names)
-    references = {e.id: said for e in entries if (said := reference_lines(e.candidate))}
+    references = {e.id: said for e in entries if (said := described_reference(e))}
     opened = open_front(archive, spec, setting)
     pairs = compared([e for e in archive.entries(designs_only=True) if not e.failed])
     page(

@@ -16,7 +16,7 @@ from nacsr.spec.networks import (
     TablesSpec,
 )
 from nacsr.spec.reading import read_yaml
-from nacsr.spec.references import AdditiveSpec, LinearSpec
+from nacsr.spec.references import AdditiveSpec, LinearSpec, TreesSpec
 
 __all__ = [
     "BUDGETS",
@@ -42,6 +42,7 @@ __all__ = [
     "StudySpec",
     "SweepSpec",
     "TablesSpec",
+    "TreesSpec",
     "load_spec",
     "load_study",
     "read_yaml",

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from nacsr.spec.base import Positive, Section, parsed, some, uncut, working
 from nacsr.spec.networks import MlpSpec, NetworkSpec, preset
-from nacsr.spec.references import AdditiveSpec, LinearSpec, ReferenceSpec
+from nacsr.spec.references import AdditiveSpec, LinearSpec, ReferenceSpec, TreesSpec
 
 Nesting = dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 
@@ -114,13 +114,14 @@ class ExpressionSpec(Section):
 class FamiliesSpec(Section):
     """Which families are searched; leave one out (null) to skip it.
 
-    ``linear`` and ``tables`` are references: what anyone would try first, in a few seconds.
+    ``linear``, ``tables`` and ``trees`` are references: what anyone would try first, in seconds.
     """
 
     expression: ExpressionSpec | None = ExpressionSpec()
     network: NetworkSpec | None = MlpSpec()
     linear: LinearSpec | None = LinearSpec()
     tables: AdditiveSpec | None = AdditiveSpec()
+    trees: TreesSpec | None = TreesSpec()
 
     @property
     def references(self) -> dict[str, ReferenceSpec]:

@@ -1,14 +1,15 @@
-"""What the reference families may search: linear sums, and sums of tables."""
+"""What the reference families may search: linear sums, sums of tables, sums of trees."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from nacsr.spec.base import Positive, Section, some
 
 Bits = Annotated[int, Field(ge=1, le=8)]
+Questions = Annotated[int, Field(ge=1, le=6)]
 
 
 class ReferenceSpec(Section):
@@ -75,3 +76,23 @@ class AdditiveSpec(ReferenceSpec):
             msg = "address_bits: [] and pairs: 0 leave nothing; give one of them, or tables: null"
             raise ValueError(msg)
         return self
+
+
+class TreesSpec(ReferenceSpec):
+    """Sums of small trees, grown for LUTs, whose comparisons are shared.
+
+    Attributes:
+        rounds: trees an output, of every design of a ladder.
+        shapes: questions of a tree and bits of its leaves, of every ladder: ``[6, 3]`` takes three
+            LUTs a tree.
+        price: gain in nats an event that a LUT of a new comparator must bring.
+    """
+
+    rounds: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 3, 5)
+    shapes: tuple[tuple[Questions, Bits], ...] = ((4, 2), (6, 3), (6, 4))
+    price: Annotated[float, Field(ge=0)] = 7e-5
+
+    @field_validator("rounds", "shapes")
+    @classmethod
+    def _choices(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(sorted(some(value)))

@@ -184,6 +184,19 @@ def _make_lut(d: _Draft) -> object:
     return d.builder.op("lut", address, type=t, function="random", table=table)
 
 
+def _make_pack(d: _Draft) -> object:
+    """Narrow values side by side: too many bits make a slow table, and none fits 63."""
+    first = d.narrow(d.pick(), d.rng.randint(1, 5))
+    shapes = ((), d.shape(first))
+    others = [
+        d.narrow(d.pick(lambda i: d.shape(i) in shapes), d.rng.randint(1, 5))
+        for _ in range(d.rng.randint(0, 3))
+    ]
+    args = [first, *others]
+    d.rng.shuffle(args)
+    return d.builder.op("pack", *args)
+
+
 def _make_leaky_relu(d: _Draft) -> object:
     return d.builder.op("leaky_relu", d.pick(), n=d.rng.randint(1, 4))
 
@@ -291,6 +304,7 @@ MAKERS: Mapping[str, Callable[[_Draft], object]] = {
     "compare": _make_compare,
     "select": _make_select,
     "lut": _make_lut,
+    "pack": _make_pack,
     "leaky_relu": _make_leaky_relu,
     "dense": _make_dense,
     "conv": _make_conv,

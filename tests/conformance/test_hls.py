@@ -119,6 +119,13 @@ def unsigned_relu(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
     return raws[0] & np.int64(op.type.max_raw)
 
 
+true_pack = OPS["pack"].eval
+
+
+def packed_backwards(op: Op, args: Sequence[Op], raws: Sequence[Raw]) -> Raw:
+    return true_pack(op, args[::-1], raws[::-1])
+
+
 true_cast = Fixed.cast
 
 MUTANTS: Mapping[str, tuple[str, Eval]] = {
@@ -137,6 +144,7 @@ MUTANTS: Mapping[str, tuple[str, Eval]] = {
     "compare negated": after("compare", lambda r: 1 - r),
     "select swapped": swapped("select", 0, 2, 1),
     "lut in value order": ("lut", offset_address),
+    "pack the other way round": ("pack", packed_backwards),
     "dense without bias": with_attrs("dense", without_bias),
     "dense outputs reversed": after("dense", lambda r: r[..., ::-1]),
     "dense places reversed": after("dense", lambda r: r[:, ::-1] if r.ndim > 2 else r),

@@ -41,6 +41,7 @@ def every_row() -> Graph:
     chosen = b.op("select", less, b.op("neg", x), b.op("shift", b.op("abs", v[0]), n=-2))
     ends = b.op("min", b.op("max", chosen, looked), b.op("relu", v[2]))
     b.output("out", ends)
+    b.output("bits", b.op("pack", less, small))
     b.output("begin", b.op("reshape", b.op("stack", x, looked, small, half), to=[2, 2]))
     return b.build()
 

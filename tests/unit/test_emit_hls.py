@@ -64,6 +64,7 @@ def every_op() -> Graph:
     b.output("out", chosen)
     b.output("in", b.op("argmax", b.op("stack", x, looked, small)))
     b.output("image", tensors(b))
+    b.output("bits", b.op("pack", b.op("compare", x, n, kind="lt"), small))
     return b.build()
 
 
@@ -161,7 +162,7 @@ def test_make_check_passes_in_a_fresh_project(project: Path) -> None:
 def test_verify_runs_random_words_and_finds_no_difference(pristine: Path, graph: Graph) -> None:
     before = sorted(pristine.rglob("*"))
     found = verify(pristine, events=1000, seed=5)
-    assert (found.events, found.words, found.mismatches) == (1000, 5000, 0)
+    assert (found.events, found.words, found.mismatches) == (1000, 6000, 0)
     assert found.verified
     assert found.edited == ()
     assert "g++" in found.tool
@@ -337,9 +338,9 @@ def test_shipped_words_of_another_graph_are_refused(project: Path) -> None:
     """Digests made to match: what the words say is checked as well."""
     lines = (project / "tb/expected.txt").read_text().splitlines()
     for text, message in (
-        ("\n".join(["1 1 1 1 1", *lines[1:]]), "is not what graph.ir computes"),
-        ("1 1", r"line 1: expected 5 integers"),
-        ("1 1 1 1 x", r"line 1: expected 5 integers"),
+        ("\n".join(["1 1 1 1 1 1", *lines[1:]]), "is not what graph.ir computes"),
+        ("1 1", r"line 1: expected 6 integers"),
+        ("1 1 1 1 1 x", r"line 1: expected 6 integers"),
     ):
         (project / "tb/expected.txt").write_text(text + "\n")
         manifest = json.loads((project / MANIFEST).read_text())

@@ -77,7 +77,7 @@ def test_a_project_proves_itself_and_its_timing(pristine: Path, graph: Graph) ->
         assert found.verified
         assert found.tool.startswith("iverilog 1")
         assert (found.latency_cycles, found.ii_cycles) == (promised, 1)
-        assert found.words == 5 * found.events
+        assert found.words == 6 * found.events
     manifest = json.loads((pristine / MANIFEST).read_text())
     assert manifest["language"] == "verilog"
     assert (manifest["latency_cycles"], manifest["ii_cycles"]) == (promised, 1)
@@ -129,6 +129,7 @@ MUTANTS: Mapping[str, Callable[[Op, Sequence[Operand]], str]] = {
     "select": _instead("select", 0, 2, 1),
     "relu": _instead("cast"),
     "lut": lambda op, args: f"~{args[0].whole}",
+    "pack": lambda op, args: ROWS["lut"](op, [args[0]]) + f" ^ {op.type.width}'d1",
 }
 
 
@@ -277,4 +278,5 @@ def test_words_of_the_project_are_the_interpreters(pristine: Path, graph: Graph)
     expected: dict[str, Raw] = evaluate(graph, words)
     rows = np.loadtxt(pristine / "tb/expected.txt", dtype=np.int64)
     assert np.array_equal(rows[:, 0], expected["out"])
-    assert np.array_equal(rows[:, 1:], expected["begin"].reshape(60, 4))
+    assert np.array_equal(rows[:, 1], expected["bits"])
+    assert np.array_equal(rows[:, 2:], expected["begin"].reshape(60, 4))

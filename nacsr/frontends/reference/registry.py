@@ -8,7 +8,8 @@ from typing import Any
 
 from nacsr.frontends.reference import linear, tables
 from nacsr.frontends.reference.base import Propose
-from nacsr.spec.references import AdditiveSpec, LinearSpec, ReferenceSpec
+from nacsr.frontends.reference.trees import ladder as trees
+from nacsr.spec.references import AdditiveSpec, LinearSpec, ReferenceSpec, TreesSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +30,5 @@ class Reference:
 REFERENCES: Mapping[str, Reference] = {
     "linear": Reference(LinearSpec, linear.parts, linear.propose),
     "tables": Reference(AdditiveSpec, tables.parts, tables.propose),
+    "trees": Reference(TreesSpec, trees.parts, trees.propose),
 }

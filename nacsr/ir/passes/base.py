@@ -7,7 +7,7 @@ shared and dead code is dropped by every pass, because the builder does so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from nacsr.fixed import Fixed
@@ -75,14 +75,21 @@ def _as_port(builder: Builder, index: int, type: Fixed) -> int:
     return builder.const(type.cast(op.array("value"), op.type), type)
 
 
+READ_BITS: Mapping[str, int | None] = {"lut": 1, "select": 1, "pack": None}
+"""Ops that read the bits of their first arguments, and of how many of them; None: of all."""
+
+
 def keep(builder: Builder, graph: Graph, op: Op, args: tuple[int, ...]) -> int:
     """The op as it was, on new arguments.
 
     An argument may have another type than it had, so the ops that read bits and not numbers
-    (a table's address, a condition) get the old type back.
+    (a table's address, a condition, bits side by side) get the old type back.
     """
-    if op.name in ("lut", "select"):
-        args = (builder.cast(args[0], graph.ops[op.args[0]].type.plain()), *args[1:])
+    if op.name in READ_BITS:
+        count = READ_BITS[op.name]
+        old = [graph.ops[a].type.plain() for a in op.args[:count]]
+        bits = tuple(builder.cast(a, t) for a, t in zip(args, old, strict=False))
+        args = (*bits, *args[len(bits) :])
     type_ = op.type if op.name in FREE_TYPE else None
     shape = op.shape if op.name == "input" else ()
     return builder.op(op.name, *args, type=type_, shape=shape, **op.attrs)

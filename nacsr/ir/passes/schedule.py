@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nacsr.errors import GraphError
-from nacsr.fixed import MAX_WIDTH
 from nacsr.ir.graph import Graph, Op
+from nacsr.ir.passes.thresholds import compared
 from nacsr.ir.tensor import WIRING
 
 MARGIN = 0.125
@@ -32,12 +32,14 @@ DSP_PORTS = (27, 18)
 SOFT_BITS = 10
 """Products whose narrower operand has at most so many bits are taken to be LUTs."""
 LUT_INPUTS = 6
+SERIAL_BITS = 16
+"""Bits of a comparison with a constant up to which it is LUTs in a row and no carry chain."""
 ROM_BITS = 6
 """Address bits that one LUT covers; each further bit is a multiplexer level."""
 SEARCH_STEPS = 12
 _SLACK_NS = 1e-9
 
-FREE = WIRING | {"input", "const", "cast", "shift"}
+FREE = WIRING | {"input", "const", "cast", "shift", "pack"}
 """Wires."""
 
 
@@ -142,7 +144,7 @@ def _delay(graph: Graph, index: int) -> float:
     if op.name in ("add", "sub", "neg", "abs"):
         return _carry(op.type.width)
     if op.name == "compare":
-        return _comparison(args)
+        return _comparison(op, args)
     if op.name in ("min", "max"):
         return _carry(op.type.width) + LUT_NS
     if op.name == "select":
@@ -161,23 +163,15 @@ def _carry(width: int) -> float:
     return CARRY_NS[0] + CARRY_NS[1] * width
 
 
-def _comparison(args: Sequence[Op]) -> float:
-    """A carry chain, or a tree of LUTs, whichever is faster."""
-    width = compared(args)
+def _comparison(op: Op, args: Sequence[Op]) -> float:
+    """A carry chain, or LUTs, whichever is faster; with a constant of few bits LUTs in a row, of
+    which each takes five bits more."""
+    width = compared(op, args)
+    constant = any(a.name == "const" for a in args)
+    if constant and op.name == "compare" and width <= SERIAL_BITS:
+        return LUT_NS * max(math.ceil((width - 1) / (LUT_INPUTS - 1)), 1)
     levels = math.ceil(math.log(max(width, 2), LUT_INPUTS))
     return min(_carry(width), levels * LUT_NS)
-
-
-def compared(args: Sequence[Op]) -> int:
-    """High bits that a comparison looks at: with a constant those above its equal low ones."""
-    width = max(a.type.width for a in args)
-    for constant, other in (args, args[::-1]):
-        if constant.name == "const":
-            word = int(constant.array("value"))
-            word = (word + (word & 1)) or 1 << MAX_WIDTH  # ...0111 and ...1000 are one boundary
-            equal = (word & -word).bit_length() - 1 + other.type.frac - constant.type.frac
-            width = max(min(width, other.type.width - equal), 1)
-    return width
 
 
 def _clips(graph: Graph, arms: Sequence[Op]) -> bool:

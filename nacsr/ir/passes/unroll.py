@@ -18,6 +18,7 @@ from nacsr.fixed import Fixed, span
 from nacsr.ir.build import Builder
 from nacsr.ir.graph import Graph, Op
 from nacsr.ir.ops import FREE_TYPE
+from nacsr.ir.passes.base import READ_BITS
 from nacsr.ir.passes.matrix import DistributedArithmetic, Multiplier, total
 from nacsr.ir.tensor import WIRING, sources
 
@@ -108,13 +109,13 @@ class _Unrolling:
 
     def _element(self, op: Op, parts: tuple[int, ...]) -> int:
         """An elementwise op on scalars, with its operands' bits as they were where bits count."""
-        first, *rest = parts
-        if op.name == "select":
-            first = self.builder.cast(first, BIT)
-        if op.name == "lut":
-            first = self.builder.cast(first, self.graph.ops[op.args[0]].type.plain())
+        count = READ_BITS.get(op.name, 0)
+        old = [self.graph.ops[a].type.plain() for a in op.args[:count]]
+        bits = [self.builder.cast(p, t) for p, t in zip(parts, old, strict=False)]
         type_ = op.type if op.name in FREE_TYPE else None
-        made = self.builder.op(op.name, first, *rest, type=type_, shape=(), **op.attrs)
+        made = self.builder.op(
+            op.name, *bits, *parts[len(bits) :], type=type_, shape=(), **op.attrs
+        )
         return self.builder.narrow(made)
 
     def dense(self, op: Op, args: tuple[Scalars, ...]) -> Scalars:

@@ -1,4 +1,4 @@
-// jet tagger, written by nacsr from graph 4c5198b8edd9d589; do not edit, emit again.
+// jet tagger, written by nacsr from graph 57eecfb47f778068; do not edit, emit again.
 #include "jet_tagger.h"
 
 #include "nacsr_raw.h"
@@ -10,7 +10,8 @@ void jet_tagger(
     const ap_fixed<4,2> pixels[12],
     ap_fixed<10,5> out[2],
     ap_ufixed<2,2> &in,
-    ap_fixed<12,6> image[2]) {
+    ap_fixed<12,6> image[2],
+    ap_ufixed<7,7> &bits) {
 #pragma HLS pipeline II=1
 #pragma HLS array_partition variable=word complete
 #pragma HLS array_partition variable=pixels complete
@@ -238,6 +239,7 @@ void jet_tagger(
         }
         v28[v28_p] = v28_part[0];
     }
+    const ap_ufixed<7,7> v29 = nacsr::from_raw<ap_ufixed<7,7> >((v15.range(0, 0).to_uint64() << 6) | v7.range(5, 0).to_uint64());
     for (int i = 0; i < 2; ++i) {
 #pragma HLS unroll
         out[i] = v17[i];
@@ -247,4 +249,5 @@ void jet_tagger(
 #pragma HLS unroll
         image[i] = v28[i];
     }
+    bits = v29;
 }

@@ -1,4 +1,4 @@
-// jet tagger, written by nacsr from graph 4c5198b8edd9d589; do not edit, emit again.
+// jet tagger, written by nacsr from graph 57eecfb47f778068; do not edit, emit again.
 #ifndef NACSR_JET_TAGGER_H
 #define NACSR_JET_TAGGER_H
 
@@ -11,6 +11,7 @@ void jet_tagger(
     const ap_fixed<4,2> pixels[12],
     ap_fixed<10,5> out[2],
     ap_ufixed<2,2> &in,
-    ap_fixed<12,6> image[2]);
+    ap_fixed<12,6> image[2],
+    ap_ufixed<7,7> &bits);
 
 #endif

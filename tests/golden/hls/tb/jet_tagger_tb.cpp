@@ -34,7 +34,8 @@ static bool event(std::istream &in_, std::ostream &out_) {
     ap_fixed<10,5> out[2];
     ap_ufixed<2,2> in;
     ap_fixed<12,6> image[2];
-    ::jet_tagger(pT, class_, word, pixels, out, in, image);
+    ap_ufixed<7,7> bits;
+    ::jet_tagger(pT, class_, word, pixels, out, in, image, bits);
     const char *gap_ = "";
     for (int i = 0; i < 2; ++i) {
         out_ << gap_ << nacsr::to_raw(out[i]);
@@ -46,6 +47,8 @@ static bool event(std::istream &in_, std::ostream &out_) {
         out_ << gap_ << nacsr::to_raw(image[i]);
         gap_ = " ";
     }
+    out_ << gap_ << nacsr::to_raw(bits);
+    gap_ = " ";
     return !(in_ >> word_);
 }
 

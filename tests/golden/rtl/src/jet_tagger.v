@@ -11,6 +11,7 @@ module jet_tagger (
     input wire [14:0] word,  // fixed<5,2> x 3
     output wire out_valid,
     output wire signed [9:0] out,  // fixed<10,5>
+    output wire [6:0] bits,  // ufixed<7,7>
     output wire [35:0] begin_  // fixed<9,5> x 4
 );
     // verilator lint_off UNUSEDSIGNAL
@@ -133,6 +134,7 @@ module jet_tagger (
     wire signed [3:0] v11;  // made up fixed<4,2>
     jet_tagger_table0 v11_table (.address(v10), .word(v11));
     wire signed [9:0] v16 = v12_d5 ? {v13_d4, 1'd0} : {5'd0, v14_d3};  // select fixed<10,5>
+    wire [6:0] v20 = {v12_d5, v10};  // pack ufixed<7,7>
 
     // pipeline registers
     reg signed [7:0] v0_d6;
@@ -140,12 +142,14 @@ module jet_tagger (
     reg signed [3:0] v11_d1;
     reg signed [9:0] v16_d1;
     reg [3:0] v18_d4;
+    reg [6:0] v20_d1;
     always @(posedge clk) begin
         v0_d6 <= v0_d5;
         v10_d1 <= v10;
         v11_d1 <= v11;
         v16_d1 <= v16;
         v18_d4 <= v18_d3;
+        v20_d1 <= v20;
     end
 
     // stage 6
@@ -157,11 +161,13 @@ module jet_tagger (
     reg signed [5:0] v10_d2;
     reg signed [3:0] v11_d2;
     reg signed [9:0] v19_d1;
+    reg [6:0] v20_d2;
     always @(posedge clk) begin
         v0_d7 <= v0_d6;
         v10_d2 <= v10_d1;
         v11_d2 <= v11_d1;
         v19_d1 <= v19;
+        v20_d2 <= v20_d1;
     end
 
     // stage 7
@@ -171,11 +177,13 @@ module jet_tagger (
     reg signed [5:0] v10_d3;
     reg signed [3:0] v11_d3;
     reg signed [9:0] v19_d2;
+    reg [6:0] v20_d3;
     always @(posedge clk) begin
         v0_d8 <= v0_d7;
         v10_d3 <= v10_d2;
         v11_d3 <= v11_d2;
         v19_d2 <= v19_d1;
+        v20_d3 <= v20_d2;
     end
 
     // stage 8
@@ -185,11 +193,13 @@ module jet_tagger (
     reg signed [5:0] v10_d4;
     reg signed [3:0] v11_d4;
     reg signed [9:0] v19_d3;
+    reg [6:0] v20_d4;
     always @(posedge clk) begin
         v0_d9 <= v0_d8;
         v10_d4 <= v10_d3;
         v11_d4 <= v11_d3;
         v19_d3 <= v19_d2;
+        v20_d4 <= v20_d3;
     end
 
     reg [9:0] valid;
@@ -198,6 +208,7 @@ module jet_tagger (
     assign out_valid = valid[9];
 
     assign out = v19_d3;
+    assign bits = v20_d4;
     assign begin_ = {9'hc, {v10_d4, 3'd0}, {{3{v11_d4[3]}}, v11_d4, 2'd0}, {v0_d9[7], v0_d9}};
 endmodule
 

@@ -1,0 +1,1 @@
+"""Decision trees whose nodes ask raw words and whose leaves are integers."""
