@@ -17,11 +17,11 @@ class ReferenceSpec(Section):
 
     Attributes:
         rows: training events that are fitted, at most; drawn by the study's seed.
-        designs: of each ladder how many are kept: those that no other one of it dominates.
+        designs: how many a family keeps, about: those that no other one of its ladder dominates.
     """
 
     rows: Annotated[int, Field(ge=100)] = 40_000
-    designs: Positive = 12
+    designs: Positive = 6
 
 
 class LinearSpec(ReferenceSpec):
