@@ -102,7 +102,7 @@ def study(patches: int, seed: int) -> StudySpec:
             generate=GenerateSpec(events=patches, seed=seed),
         ),
         objectives=("mean_distance", "bops"),
-        families=FamiliesSpec(expression=None, network=SPACE),
+        families=FamiliesSpec(expression=None, network=SPACE, linear=None, tables=None, trees=None),
     )
 
 

@@ -127,7 +127,13 @@ def main() -> None:
             "name": "paper search",
             "seed": asked.seed,
             "dataset": source,
-            "families": {"expression": None, "network": "deepsets_jets"},
+            "families": {
+                "expression": None,
+                "linear": None,
+                "tables": None,
+                "trees": None,
+                "network": "deepsets_jets",
+            },
         }
     )
     jets = load(source)

@@ -1,8 +1,8 @@
-"""The archive: one append-only, crash-safe SQLite file for both families.
+"""The archive: one append-only, crash-safe SQLite file for all families.
 
 A job's outcome, the candidates that it found and their measurements are one transaction,
 so a killed run leaves whole records only and resumes by replaying them. Failures stay, with
-their reason. Both families meet here, through named metrics.
+their reason. They meet here, through named metrics.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ OPEN_LUTS = 20_000
 def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
     """The jobs that emit and verify a design of the front: for its own flow, and as RTL.
 
-    RTL is the flow that both families have in common, which makes their comparison fair, by
+    RTL is the flow that all families have in common, which makes their comparison fair, by
     estimates and by open synthesis.
     """
     candidate = entry.candidate

@@ -158,7 +158,7 @@ ESTIMATED = Basis("analytic", "csynth")
 """What a search selects by."""
 
 OPEN = Basis("yosys", "vsynth")
-"""What both families are compared by: one flow, measured with open tools."""
+"""What all families are compared by: one flow, measured with open tools."""
 
 
 HARDWARE_STAGES = ("csynth", "rtl", "vsynth", "pnr", "cosim")

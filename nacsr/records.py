@@ -19,7 +19,7 @@ class Job:
     """A unit of work.
 
     Attributes:
-        family: ``expression`` or ``network``.
+        family: ``expression``, ``network``, or a reference family.
         kind: which function of the family runs it, such as ``search`` or ``train``.
         payload: JSON-able parameters, the whole input besides the problem.
         label: a few words for the progress display.
@@ -44,7 +44,7 @@ class Candidate:
     """A proposed model.
 
     Attributes:
-        family: ``expression`` or ``network``.
+        family: ``expression``, ``network``, or a reference family.
         genotype: JSON-able description that rebuilds it, canonical.
         seed: seed of its training.
         title: formula or architecture, for people.

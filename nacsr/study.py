@@ -20,12 +20,15 @@ from nacsr.errors import ArchiveError, FileError, SpecError
 from nacsr.finish import design_jobs, measure_test, run_design_job, setting
 from nacsr.frontends.base import Frontend, Job, Outcome
 from nacsr.frontends.neural.frontend import NeuralFrontend
+from nacsr.frontends.reference import frontend as reference
+from nacsr.frontends.reference.registry import REFERENCES
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
-from nacsr.measure import tool_name
+from nacsr.measure import ARCHITECTURE, tool_name
 from nacsr.prepare import Prepared, prepare
 from nacsr.search.goals import Goals
 from nacsr.spec import BUDGETS, Budget, StudySpec, read_yaml
 from nacsr.spec.messages import difference
+from nacsr.spec.references import ReferenceSpec
 from nacsr.targets import RESOURCES, target
 from nacsr.tools import gxx
 from nacsr.workers import Workers
@@ -34,6 +37,9 @@ RUNNERS: Mapping[str, Callable[[Job, Prepared], Outcome]] = {
     "expression": lambda job, prepared: SymbolicFrontend.run(job, prepared.problem),
     "network": lambda job, prepared: NeuralFrontend.run(job, prepared.problem),
     "design": run_design_job,
+    **dict.fromkeys(
+        REFERENCES, lambda job, prepared: reference.ReferenceFrontend.run(job, prepared.problem)
+    ),
 }
 
 
@@ -138,7 +144,14 @@ class Study:
         if (network := self.spec.families.network) is not None:
             goals = Goals(self.spec.objectives, self.spec.target, limits(self.spec))
             frontends.append(NeuralFrontend(problem, network, budget, seed, goals))
+        frontends += [reference.ReferenceFrontend(n, s, seed) for n, s in self._references()]
         return frontends
+
+    def _references(self) -> list[tuple[str, ReferenceSpec]]:
+        """Reference families; none where a front is of what only networks have."""
+        if any(name in ARCHITECTURE for name in self.spec.objectives):
+            return []
+        return list(self.spec.families.references.items())
 
     def _claim(self) -> None:
         """Write down which study this folder holds, or check that it is this one."""
@@ -209,6 +222,8 @@ class Study:
         found = {"expression": len(problem.outputs) * b.restarts + 1 + b.taggers}
         if (network := self.spec.families.network) is not None:
             found["network"] = NeuralFrontend.expected_jobs(problem, network, b)
+        for name, section in self._references():
+            found[name] = len(reference.jobs(name, section, self.spec.seed))
         return found
 
     # --- the loop ----------------------------------------------------------------------

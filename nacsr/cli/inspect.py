@@ -38,7 +38,7 @@ def front(
     ] = None,
     json: Json = False,
 ) -> None:
-    """The designs that no other one dominates, of both families.
+    """The designs that no other one dominates, of all families.
 
     Numbers of one method and one stage are compared; --or mixes them, and every row says which.
 
@@ -49,6 +49,7 @@ def front(
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
     from nacsr.measure import ESTIMATED, USUAL_STAGE, Basis
+    from nacsr.report.references import winners
     from nacsr.report.rows import absent, rows
     from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
@@ -61,7 +62,7 @@ def front(
         found = archive.front([n.strip() for n in names], *first, limits(spec), others)
         setting = setting_of(archive)
         shown = rows(found, setting, (first, *others))
-        missing = absent(archive, shown)
+        missing = [*winners(shown), *absent(archive, shown)]
         if not found and first not in archive.bases():
             known = ", ".join(map(str, archive.bases())) or "none"
             msg = f"{run}: no design has hardware numbers of {first}; it has {known}"
@@ -166,6 +167,7 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     from dataclasses import asdict
 
     from nacsr.report.formulas import words
+    from nacsr.report.references import described as reference_lines
 
     measurements = [m.to_dict() for m in entry.measurements]
     if json:
@@ -176,7 +178,10 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     candidate = entry.candidate
     typer.echo(f"{entry.id}  {candidate.family}  seed {candidate.seed}")
     typer.echo(candidate.title)
-    for name, gene in candidate.genotype.items():
+    known = reference_lines(entry)
+    for line in known:
+        typer.echo(f"  {line}")
+    for name, gene in candidate.genotype.items() if not known else ():
         if name == "tables" and formula is not None:
             continue  # hundreds of integers, which words() sums up
         if isinstance(gene, dict):

@@ -33,7 +33,7 @@ def run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Search both families, emit and verify the front, write the report.
+    """Search all families, emit and verify the front, write the report.
 
     The same command goes on where an interrupted run stopped; Ctrl-C loses only the jobs in
     flight. The result depends on the study and its seed alone, not on the number of workers.
@@ -74,6 +74,7 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
     from nacsr.report import measured
+    from nacsr.report.references import winners
     from nacsr.report.rows import absent
     from nacsr.report.table import console as wide
     from nacsr.report.table import table
@@ -86,7 +87,7 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
         console.print(f"Stopped; finished work is kept. Go on with: nacsr run {study.out}")
         raise typer.Exit(130) from None
     shown, opened = _reported(study)
-    missing = absent(study.archive, shown)
+    missing = [*winners(shown), *absent(study.archive, shown)]
     if json:
         print_json([row.to_dict() for row in shown])
     else:

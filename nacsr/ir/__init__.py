@@ -1,4 +1,4 @@
-"""The common IR: a typed fixed-point graph in SSA form that both families lower to."""
+"""The common IR: a typed fixed-point graph in SSA form that all families lower to."""
 
 from nacsr.ir.build import Builder
 from nacsr.ir.graph import Graph, Op

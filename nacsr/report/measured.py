@@ -1,4 +1,4 @@
-"""Estimates beside measurements of the same quantity, and both families by open synthesis."""
+"""Estimates beside measurements of the same quantity, and all families by open synthesis."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from nacsr.archive import Archive, Entry
 from nacsr.design import Setting
 from nacsr.measure import ESTIMATED, HARDWARE, METRICS, OPEN, Basis, Measurement
+from nacsr.report.references import winners
 from nacsr.report.rows import ABOUT, Row, quality, rows
 from nacsr.report.table import FORMULA, count, with_error
 from nacsr.spec import StudySpec
@@ -100,7 +101,7 @@ def _line(metric: str, measured: str, expected: str, group: Sequence[Compared]) 
 
 @dataclass(frozen=True, slots=True)
 class OpenFront:
-    """The comparison of both families by open synthesis.
+    """The comparison of all families by open synthesis.
 
     Attributes:
         rows: the designs that no other one dominates by it.
@@ -118,10 +119,11 @@ class OpenFront:
 
 
 def open_front(archive: Archive, spec: StudySpec, setting: Setting) -> OpenFront:
-    """Both families ranked by open synthesis, or why they are not."""
+    """All families ranked by open synthesis, or why they are not."""
     front = archive.front(spec.objectives, *OPEN, limits(spec))
     shown = rows(front, setting, (OPEN,))
-    lines = [*(ABOUT[OPEN].caveat for _ in shown[:1]), *_missing(archive, spec)]
+    caveat = [ABOUT[OPEN].caveat for _ in shown[:1]]
+    lines = [*winners(shown), *caveat, *_missing(archive, spec)]
     lines += summary(compared([e for e in archive.entries(designs_only=True) if not e.failed]))
     expected = {e.id: (_luts(e, ESTIMATED), _luts(e, RTL)) for e in front}
     return OpenFront(tuple(shown), expected, tuple(lines))
@@ -152,7 +154,7 @@ def table(found: OpenFront) -> Group:
     lines = [Text(line) for line in found.lines]
     if not found.rows:
         return Group(*lines)
-    title = f"Both families by open synthesis: {len(found.rows)} designs"
+    title = f"All families by open synthesis: {len(found.rows)} designs"
     shown = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("id", "family", "formula or architecture"):
         shown.add_column(name, no_wrap=True)

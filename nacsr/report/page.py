@@ -9,11 +9,11 @@ from nacsr.design import Setting
 from nacsr.report.formulas import Formula, table_svg, table_words
 from nacsr.report.measured import Compared, OpenFront
 from nacsr.report.picture import COLOURS, MARKERS, events_shown
-from nacsr.report.rows import Row, labels, quality
+from nacsr.report.rows import REFERENCE_FAMILIES, Row, labels, quality
 from nacsr.report.table import count, notes, with_error
 from nacsr.resources import folder
 
-SYMBOLS = {"o": "circle", "s": "square"}
+SYMBOLS = {"o": "circle", "s": "square", "v": "triangle-down", "D": "diamond", "^": "triangle-up"}
 
 
 def page(
@@ -23,6 +23,7 @@ def page(
     left_out: Mapping[str, str],
     about: Mapping[str, str],
     formulas: Mapping[str, Formula],
+    references: Mapping[str, Sequence[str]],
     opened: OpenFront,
     pairs: Sequence[Compared],
     path: Path,
@@ -36,7 +37,8 @@ def page(
         left_out: reason by id of every candidate that failed or breaks a limit.
         about: facts of the study, in the order shown.
         formulas: the expressions of the front by id.
-        opened: both families by open synthesis.
+        references: what the reference designs of the front are, in lines, by id.
+        opened: all families by open synthesis.
         pairs: estimates beside measurements, of all designs that have both.
         path: the HTML file to write; links to designs are relative to it.
     """
@@ -51,6 +53,7 @@ def page(
         left_out=left_out,
         about=about,
         formulas=formulas,
+        references=references,
         classes=labels(rows, setting.classes),
         quality=quality(rows),
         further=list(dict.fromkeys(name for r in rows for name in r.further)),
@@ -85,6 +88,8 @@ def _plot(rows: Sequence[Row]) -> str:
     figure, events = Figure(), events_shown(rows)
     for family, colour in COLOURS.items():
         mine = [r for r in rows if r.family == family]
+        if not mine and family in REFERENCE_FAMILIES:
+            continue
         figure.add_trace(
             Scatter(
                 x=[r.luts for r in mine],

@@ -9,8 +9,14 @@ from pathlib import Path
 from nacsr.report.figures import panelled
 from nacsr.report.rows import Row, about, quality
 
-COLOURS = {"expression": "#c1440e", "network": "#1f5fa8"}
-MARKERS = {"expression": "o", "network": "s"}
+COLOURS = {
+    "expression": "#c1440e",
+    "network": "#1f5fa8",
+    "linear": "#7a7a7a",
+    "tables": "#8a3fa0",
+    "trees": "#2e8b57",
+}
+MARKERS = {"expression": "o", "network": "s", "linear": "v", "tables": "D", "trees": "^"}
 AXES = (("luts", "LUT"), ("latency_cycles", "clock cycles"))
 
 
@@ -20,7 +26,7 @@ def events_shown(rows: Sequence[Row]) -> str:
 
 
 def picture(rows: Sequence[Row], name: str, path: Path) -> Path:
-    """Quality against LUTs and against clock cycles, both families, with errors and bands.
+    """Quality against LUTs and against clock cycles, all families, with errors and bands.
 
     Args:
         rows: the front.

@@ -12,6 +12,8 @@ from nacsr.report.formulas import described
 from nacsr.report.measured import OpenFront, compared, open_front
 from nacsr.report.page import page
 from nacsr.report.picture import picture
+from nacsr.report.references import described as described_reference
+from nacsr.report.references import winners
 from nacsr.report.rows import Row, absent, beyond
 from nacsr.spec import StudySpec
 from nacsr.study import limits
@@ -22,7 +24,7 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     """Write ``report.html`` and ``front.png`` into the run folder.
 
     Returns:
-        Both families by open synthesis, as the report has it.
+        All families by open synthesis, as the report has it.
     """
     setting, counts = setting_of(archive), archive.counts()
     device = find_target(spec.target)
@@ -42,16 +44,19 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     left_out = {e.id: e.failed for e in archive.entries() if e.failed}
     left_out |= beyond(archive, setting, limits(spec))
     names = [f.name for f in setting.features]
-    formulas = described([archive.entry(row.id) for row in rows], spec, names)
+    entries = [archive.entry(row.id) for row in rows]
+    formulas = described(entries, spec, names)
+    references = {e.id: said for e in entries if (said := described_reference(e))}
     opened = open_front(archive, spec, setting)
     pairs = compared([e for e in archive.entries(designs_only=True) if not e.failed])
     page(
         rows,
         setting,
-        absent(archive, rows),
+        [*winners(rows), *absent(archive, rows)],
         left_out,
         about,
         formulas,
+        references,
         opened,
         pairs,
         out / "report.html",

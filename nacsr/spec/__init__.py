@@ -16,9 +16,11 @@ from nacsr.spec.networks import (
     TablesSpec,
 )
 from nacsr.spec.reading import read_yaml
+from nacsr.spec.references import AdditiveSpec, LinearSpec, TreesSpec
 
 __all__ = [
     "BUDGETS",
+    "AdditiveSpec",
     "Budget",
     "BudgetName",
     "CampaignSpec",
@@ -31,6 +33,7 @@ __all__ = [
     "ImageSpec",
     "InputSpec",
     "LeanSpec",
+    "LinearSpec",
     "LocalSpec",
     "MlpSpec",
     "NetworkSpec",
@@ -39,6 +42,7 @@ __all__ = [
     "StudySpec",
     "SweepSpec",
     "TablesSpec",
+    "TreesSpec",
     "load_spec",
     "load_study",
     "read_yaml",

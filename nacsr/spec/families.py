@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from nacsr.spec.base import Positive, Section, parsed, some, uncut, working
 from nacsr.spec.networks import MlpSpec, NetworkSpec, preset
+from nacsr.spec.references import AdditiveSpec, LinearSpec, ReferenceSpec, TreesSpec
 
 Nesting = dict[str, dict[str, Annotated[int, Field(ge=0)]]]
 
@@ -111,10 +112,22 @@ class ExpressionSpec(Section):
 
 
 class FamiliesSpec(Section):
-    """Which families are searched; leave one out (null) to skip it."""
+    """Which families are searched; leave one out (null) to skip it.
+
+    ``linear``, ``tables`` and ``trees`` are references: what anyone would try first, in seconds.
+    """
 
     expression: ExpressionSpec | None = ExpressionSpec()
     network: NetworkSpec | None = MlpSpec()
+    linear: LinearSpec | None = LinearSpec()
+    tables: AdditiveSpec | None = AdditiveSpec()
+    trees: TreesSpec | None = TreesSpec()
+
+    @property
+    def references(self) -> dict[str, ReferenceSpec]:
+        """The reference families that are asked for, by name."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        return {n: s for n, s in sections.items() if isinstance(s, ReferenceSpec)}
 
     @field_validator("network", mode="before")
     @classmethod
@@ -123,7 +136,7 @@ class FamiliesSpec(Section):
 
     @model_validator(mode="after")
     def _one(self) -> FamiliesSpec:
-        if self.expression is None and self.network is None:
-            msg = "both families are null, so there is nothing to search; keep one at least"
+        if self.expression is None and self.network is None and not self.references:
+            msg = "all families are null, so there is nothing to search; keep one at least"
             raise ValueError(msg)
         return self

@@ -1,10 +1,10 @@
-"""What the reference families may search: linear sums, and sums of tables."""
+"""What the reference families may search: linear sums, sums of tables, sums of trees."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nacsr.spec.base import Positive, Section, some
 
@@ -17,11 +17,11 @@ class ReferenceSpec(Section):
 
     Attributes:
         rows: training events that are fitted, at most; drawn by the study's seed.
-        designs: of each ladder how many are kept: those that no other one of it dominates.
+        designs: how many a family keeps, about: those that no other one of its ladder dominates.
     """
 
     rows: Annotated[int, Field(ge=100)] = 40_000
-    designs: Positive = 12
+    designs: Positive = 6
 
 
 class LinearSpec(ReferenceSpec):
@@ -37,10 +37,17 @@ class LinearSpec(ReferenceSpec):
     digits: tuple[Annotated[int, Field(ge=1, le=6)], ...] = (1, 2)
     cuts: bool = True
 
-    @field_validator("word_bits", "digits")
+    @field_validator("digits")
     @classmethod
     def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return some(value)
+
+    @model_validator(mode="after")
+    def _something(self) -> LinearSpec:
+        if not (self.word_bits or self.cuts):
+            msg = "word_bits: [] and cuts: false leave nothing; give one of them, or linear: null"
+            raise ValueError(msg)
+        return self
 
 
 class AdditiveSpec(ReferenceSpec):
@@ -58,10 +65,17 @@ class AdditiveSpec(ReferenceSpec):
     steps: tuple[Annotated[int, Field(ge=0, le=8)], ...] = (1, 3)
     pairs: Annotated[int, Field(ge=0, le=64)] = 10
 
-    @field_validator("address_bits", "steps")
+    @field_validator("steps")
     @classmethod
     def _choices(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return some(value)
+
+    @model_validator(mode="after")
+    def _something(self) -> AdditiveSpec:
+        if not (self.address_bits or self.pairs):
+            msg = "address_bits: [] and pairs: 0 leave nothing; give one of them, or tables: null"
+            raise ValueError(msg)
+        return self
 
 
 class TreesSpec(ReferenceSpec):

@@ -38,6 +38,9 @@ TINY = FamiliesSpec(
         lean=LeanSpec(stacks=((4,),), share=0.3),
         tables=TablesSpec(stacks=((4,),), share=0.3),
     ),
+    linear=None,  # references have a study of their own
+    tables=None,
+    trees=None,
 )
 
 

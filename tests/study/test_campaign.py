@@ -37,6 +37,9 @@ budget: quick
 verify: bits
 families:
   network: null
+  linear: null
+  tables: null
+  trees: null
   expression: {operators: [add, mul], functions: [], tables: false, max_size: 7}
 variants:
   poly-auto: {}

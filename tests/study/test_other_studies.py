@@ -27,6 +27,7 @@ def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path)
     (tmp_path / "events.csv").write_text("\n".join(["a,b,kind", *rows]))
     study_file.write_text(
         "dataset: events.csv\nbudget: quick\nfamilies: {network: null, "
+        "linear: null, tables: null, trees: null, "
         "expression: {functions: [], tables: false, max_size: 5}}\n"
     )
     command = [sys.executable, "-m", "nacsr", "run", str(study_file), "--out", str(out)]

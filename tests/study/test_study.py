@@ -32,7 +32,7 @@ from nacsr.records import Job, Outcome
 from nacsr.report.rows import rows
 from nacsr.report.table import notes
 from nacsr.search.goals import Goals
-from nacsr.spec import BUDGETS, ConstraintSpec, FamiliesSpec
+from nacsr.spec import BUDGETS, ConstraintSpec
 from nacsr.study import Study, limits
 from nacsr.tools import gxx
 from tests.study.conftest import BUDGET, TINY, tiny_dataset, tiny_spec, tiny_study
@@ -171,7 +171,7 @@ def test_networks_are_searched_for_the_goals_of_the_study(tmp_path: Path) -> Non
     spec = tiny_spec(
         objectives=("luts", "accuracy"),
         constraints=ConstraintSpec(luts=700),
-        families=FamiliesSpec(expression=None, network=TINY.network),
+        families=TINY.model_copy(update={"expression": None}),
     )
     study = Study(spec, tmp_path / "run", dataset=tiny_dataset())
     (frontend,) = study._frontends()

@@ -70,7 +70,13 @@ def spec_of(expression: dict[str, Any], task: str = "classification", **more: An
         "dataset": {"source": "arrays", "task": task},
         "budget": "quick",
         "verify": "bits",
-        "families": {"network": None, "expression": {"max_size": 24} | expression},
+        "families": {
+            "network": None,
+            "linear": None,
+            "tables": None,
+            "trees": None,
+            "expression": {"max_size": 24} | expression,
+        },
     }
     return StudySpec.from_mapping(document | more)
 
@@ -125,7 +131,7 @@ def events_file(folder: Path, **cells: str) -> Path:
 def command(folder: Path, expression: str) -> tuple[str, Path, str, Path]:
     text = (
         "dataset: events.csv\nbudget: quick\n"
-        f"families: {{network: null, expression: {{{expression}}}}}\n"
+        f"families: {{network: null, linear: null, tables: null, trees: null, expression: {{{expression}}}}}\n"
     )
     (folder / "study.yaml").write_text(text)
     return "run", folder / "study.yaml", "--out", folder / "run"

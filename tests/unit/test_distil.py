@@ -123,7 +123,13 @@ def study_of(teacher: str | None) -> StudySpec:
     document = {
         "dataset": {"source": "arrays", "task": "regression"},
         "inputs": {"scaling": "external"},
-        "families": {"network": None, "expression": {"target": teacher}},
+        "families": {
+            "network": None,
+            "linear": None,
+            "tables": None,
+            "trees": None,
+            "expression": {"target": teacher},
+        },
     }
     return StudySpec.from_mapping(document)
 

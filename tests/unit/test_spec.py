@@ -142,7 +142,14 @@ def test_from_mapping_takes_python_values():
             "families: {expression: {operators: [add, div]}}",
             "families.expression.operators[1]: expected 'add', 'sub',",
         ),
-        ("families: {expression: null, network: null}", "families: both families are null"),
+        (
+            "families: {expression: null, network: null, linear: null, tables: null, trees: null}",
+            "families: all families are null, so there is nothing to search; keep one at least",
+        ),
+        ("families: {linear: {digits: []}}", "families.linear.digits: give at least one choice"),
+        ("families: {tables: {address_bits: [], pairs: 0}}", "families.tables: address_bits: []"),
+        ("families: {linear: {word_bits: [], cuts: false}}", "families.linear: word_bits: []"),
+        ("families: {tables: {adress_bits: [3]}}", "did you mean 'address_bits'?"),
         (
             "families: {expression: {features: 0}}",
             "families.expression.features: expected an integer from 1 or a list of names, got 0\n",

@@ -232,7 +232,13 @@ def test_a_study_of_sets_with_two_targets(tmp_path: Path) -> None:
     spec = StudySpec(
         dataset=DatasetSpec(source="arrays", task="regression", label=("row", "column")),
         budget="quick",
-        families=FamiliesSpec(expression=ExpressionSpec(functions=(), max_size=12), network=space),
+        families=FamiliesSpec(
+            expression=ExpressionSpec(functions=(), max_size=12),
+            network=space,
+            linear=None,
+            tables=None,
+            trees=None,
+        ),
     )
     study = nacsr.Study(spec, tmp_path / "run", dataset=located(sets, y))
     front = study.run(workers=0)

@@ -309,7 +309,9 @@ def study_of(data: Dataset, out: Path) -> tuple[nacsr.Study, list[Entry]]:
         name="tasks",
         dataset=DatasetSpec(source="arrays", task=data.task),
         budget="quick",
-        families=FamiliesSpec(expression=None, network=NETWORK),
+        families=FamiliesSpec(
+            expression=None, network=NETWORK, linear=None, tables=None, trees=None
+        ),
     )
     study = nacsr.Study(spec, out, dataset=data)
     return study, study.run(workers=0)

@@ -63,24 +63,20 @@ class Group:
         """The value that addresses the table, and the domain that the table needs."""
         if len(self.cuts) == 1 and self.cuts[0].bits > 1:
             return self.cuts[0].lower(b, inputs[self.places[0]])
-        parts, above = [], 0
-        for place, cut in zip(reversed(self.places), reversed(self.cuts), strict=True):
-            part = cut.whole(b, inputs[place])
-            parts.append(b.op("shift", part, n=above) if above else part)
-            above += cut.bits
-        index = parts[0]
-        for part in parts[1:]:
-            index = b.narrow(b.op("add", index, part))
-        return index, Fixed(above, above, signed=False).with_modes("TRN", "SAT")
+        pairs = zip(self.places, self.cuts, strict=True)
+        parts = [cut.whole(b, inputs[place]) for place, cut in pairs]
+        index = b.op("pack", *parts) if len(parts) > 1 else parts[0]
+        width = sum(cut.bits for cut in self.cuts)
+        return index, Fixed(width, width, signed=False).with_modes("TRN", "SAT")
 
     def penalty(self) -> Real:
         """Second differences along every address, and sizes."""
-        found = RIDGE * np.eye(self.entries)
+        found: Real = np.diag(np.full(self.entries, RIDGE))
         for axis, size in enumerate(self.sizes):
             bend: Real = np.diff(np.eye(size), 2, axis=0)
             parts: list[Real] = [np.eye(n) for n in self.sizes]
             parts[axis] = bend.T @ bend
-            found = found + _kron(parts) * (SMOOTH * size**2 / self.entries)
+            found = found + SMOOTH * size**2 / self.entries * _kron(parts)
         return found
 
     def record(self, names: Sequence[str]) -> dict[str, list[int]]:
@@ -90,9 +86,9 @@ class Group:
 
 
 def _kron(parts: Sequence[Real]) -> Real:
-    found: Real = np.ones((1, 1))
-    for part in parts:
-        found = np.kron(found, part)
+    found: Real = parts[0]
+    for part in parts[1:]:
+        found = np.asarray(np.kron(found, part), np.float64)
     return found
 
 

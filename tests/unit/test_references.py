@@ -1,0 +1,234 @@
+"""Reference families: sums of words and of tables, fitted, lowered, equal in every back end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nacsr.data.events import Events
+from nacsr.data.words import Feature, Scaling
+from nacsr.design import Design, Setting
+from nacsr.errors import ToolError
+from nacsr.fixed import Fixed
+from nacsr.frontends.base import Problem
+from nacsr.frontends.judge import performance
+from nacsr.frontends.reference import frontend, linear, tables
+from nacsr.frontends.reference.additive import Group, fit_tables
+from nacsr.frontends.reference.base import Proposed
+from nacsr.frontends.reference.cuts import Cut, choose_cut, informative, strata
+from nacsr.frontends.reference.fitting import Goal, fit, probabilities
+from nacsr.frontends.reference.frontend import ReferenceFrontend
+from nacsr.frontends.reference.registry import REFERENCES
+from nacsr.frontends.reference.work import Work
+from nacsr.frontends.stem import scores
+from nacsr.ir import Builder, evaluate
+from nacsr.spec import AdditiveSpec, LinearSpec
+
+WORDS = (Fixed(8, 3), Fixed(8, 2, signed=False), Fixed(6, 6, signed=False))
+ZEROS = Scaling("external", (0, 0, 0), (0, 0, 0))
+SMALL = {
+    "linear": LinearSpec(word_bits=(4,), digits=(2,)),
+    "tables": AdditiveSpec(address_bits=(5,), steps=(2,), pairs=2),
+}
+ALL = [*SMALL, "trees"]
+
+
+def problem(task: str = "classification", classes: int = 3, weighted: bool = False) -> Problem:
+    """Scores that are a curve a feature, and a product."""
+    rng = np.random.default_rng(5)
+    words = np.stack([rng.integers(w.min_raw, w.max_raw + 1, 3_000) for w in WORDS], 1)
+    a, b, c = (w.to_float(words[:, j]) for j, w in enumerate(WORDS))
+    truth = np.stack([np.sin(a) + a * (b - 2) / 4, 1 - b / 2, c / 40 - 0.5], 1)
+    noisy = truth + rng.normal(0, 0.05, truth.shape)
+    y = noisy[:, :classes] if task == "regression" else noisy[:, :classes].argmax(1)
+    y = y[:, 0] if task == "regression" and classes == 1 else y
+    weights = rng.uniform(0.5, 1.5, 3_000) if weighted else None
+    parts = (slice(0, 2_000), slice(2_000, None))
+    train, validation = (Events(words, y, weights).take(p) for p in parts)
+    features = tuple(Feature(f"f{j}", w) for j, w in enumerate(WORDS))
+    names = ("p", "q", "r")[:classes]
+    where = "vu13p", 200.0, Fixed(16, 6), "events", task
+    return Problem(features, names, ZEROS, train, validation, *where)
+
+
+def design(one: Proposed, found: Problem) -> Design:
+    setting = Setting(found.features, found.classes, ZEROS, found.target, found.clock_mhz)
+    return Design(one.graph, setting, "reference", one.title, "hls")
+
+
+def quality(one: Proposed, found: Problem) -> float:
+    return performance(one.graph, found, found.validation, "validation")[0].value
+
+
+@given(
+    drop=st.integers(0, 4),
+    start=st.integers(-20, 20),
+    bits=st.integers(1, 6),
+    word=st.sampled_from(WORDS),
+)
+def test_a_cut_in_hardware_is_the_cut_of_the_fit(drop, start, bits, word):
+    cut = Cut(drop, start, bits)
+    b = Builder()
+    b.output("y", cut.whole(b, b.input("x", word)))
+    raw = np.arange(word.min_raw, word.max_raw + 1)
+    found = np.broadcast_to(evaluate(b.build(ports=True), {"x": raw})["y"], raw.shape)
+    assert (found == cut.address(raw)).all()
+
+
+def test_a_cheaper_cut_is_taken_where_it_says_as_much():
+    word = Fixed(8, 8, signed=False)
+    words = np.arange(256).repeat(40)
+    y = (words > 127).astype(np.int64)
+    cut = choose_cut(words, y, word, 4, 0.0)
+    assert cut.effort(word) == 0
+    assert set(cut.address(words[y == 0])).isdisjoint(cut.address(words[y == 1]))
+    assert choose_cut(words, y, word, 1, 0.0).address(words).tolist() == y.tolist()
+
+
+def test_the_features_that_say_nothing_are_left_out():
+    found = problem()
+    noise = np.random.default_rng(1).integers(0, 256, (2_000, 5))
+    words = np.concatenate([noise, found.train.words], axis=1)
+    assert set(informative(words, found.train.y, 2)) <= {5, 6, 7}
+    assert informative(words, found.train.y, 8) == list(range(8))
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 99), weighted=st.booleans())
+def test_a_fit_has_no_slope_left(seed, weighted):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(300, 3)).astype(np.float32)
+    y = (z @ [1.0, -1.0, 0.3] + rng.normal(size=300) > 0).astype(int)
+    weights = rng.uniform(0, 2, 300) if weighted else None
+    goal = Goal(np.eye(2)[y], weights)
+    found, offsets = fit(z, goal, np.eye(3))
+    slope = z.T @ goal.residuals(z @ found + offsets) - found
+    assert np.abs(slope).max() < 1.0  # of 300 events
+    shift = goal.recentred(z @ found + offsets)
+    mean = np.average(probabilities(z @ found + offsets + shift), axis=0, weights=weights)
+    assert np.allclose(mean, goal.mean(), atol=1e-3)
+
+
+def test_least_squares_find_a_line_and_its_offset():
+    z = np.random.default_rng(2).normal(3, 1, (500, 2))
+    goal = Goal(z @ [[1.0], [-2.0]] + 5, regression=True)
+    weights, offsets = fit(z, goal, 1e-6 * np.eye(2))
+    assert np.allclose(weights[:, 0], [1, -2], atol=1e-5)
+    assert np.allclose(offsets, 5, atol=1e-4)
+
+
+def test_a_table_of_two_features_learns_their_product():
+    rng = np.random.default_rng(3)
+    words = rng.integers(0, 256, (4_000, 2))
+    y = ((words[:, 0] > 127) ^ (words[:, 1] > 127)).astype(np.int64)
+    cuts = Cut(5, 0, 3), Cut(5, 0, 3)
+    goal = Goal(np.eye(2)[y])
+    pair = fit_tables([Group((0, 1), cuts)], words, goal)
+    alone = fit_tables([Group((j,), (cut,)) for j, cut in enumerate(cuts)], words, goal)
+    assert (pair.scores(words).argmax(1) == y).mean() > 0.99
+    assert (alone.scores(words).argmax(1) == y).mean() < 0.6
+
+
+@settings(max_examples=30)
+@given(value=st.floats(-30, 30), digits=st.integers(1, 4))
+def test_a_weight_of_few_digits_is_near(value, digits):
+    model = linear.Sum((0,), (Cut(0, 0, 4),), np.array([[value]]), np.zeros(1))
+    (found,) = model.rounded(6, digits)[0].tolist()
+    assert bin(found ^ (3 * found)).count("1") <= 2 * digits
+    assert abs(found - value * 64) <= max(0.75, abs(value) * 64 / 3.0**digits)
+
+
+@pytest.mark.parametrize("family", ALL)
+@pytest.mark.parametrize(
+    ("task", "classes"), [("classification", 3), ("classification", 2), ("regression", 1)]
+)
+def test_a_ladder_grows_and_is_the_same_again(family, task, classes):
+    found = problem(task, classes, weighted=True)
+    spec = SMALL.get(family, REFERENCES[family].spec())
+    part = REFERENCES[family].parts(spec)[-1]
+    made = list(REFERENCES[family].propose(found, part, 1))
+    again = list(REFERENCES[family].propose(found, part, 1))
+    assert [(m.genotype, str(m.graph)) for m in made] == [(m.genotype, str(m.graph)) for m in again]
+    assert {len(m.graph.outputs) for m in made} == {len(found.outputs)}
+    values = [quality(m, found) for m in made]
+    guess = abs(frontend.guessed(found))
+    best = max(values) if task == "classification" else guess - min(values)
+    assert best > (guess + 0.1 if task == "classification" else 0.3 * guess)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_every_bit_is_the_same_everywhere(family, tmp_path: Path):
+    found = problem()
+    spec = SMALL.get(family, REFERENCES[family].spec())
+    last = [
+        list(REFERENCES[family].propose(found, p, 1))[-1] for p in REFERENCES[family].parts(spec)
+    ]
+    for number, one in enumerate(last[:2]):
+        made = design(one, found)
+        flows = ("hls", "rtl") if number == 0 else ("rtl",)
+        for flow in flows:
+            emitted = made.to(flow)
+            assert emitted.cost().dsps == 0
+            try:
+                folder = emitted.emit(tmp_path / f"{flow}{number}", found.validation.words[:200])
+                checked = emitted.verify(folder)
+            except ToolError as error:
+                pytest.skip(str(error))
+            assert checked.verified, checked.first
+
+
+def test_rounded_tables_are_what_the_design_adds():
+    found = problem()
+    work = Work.of(found, 1_000, 1)
+    cuts = [Group((j,), (work.cut(j, 5),)) for j in range(3)]
+    model = fit_tables(cuts, work.words, work.goal)
+    rounded = tables.best_reference(found, model, 3)
+    one = tables.proposed(work, model, 3)
+    assert one is not None
+    off = scores(one.graph, found.features, found.validation.words) - rounded.scores(
+        found.validation.words
+    )
+    assert (off == off[0]).all()  # only the offsets are moved
+    assert off[0][rounded.reference] == 0
+
+
+def test_a_model_of_nothing_is_no_design():
+    found = problem()
+    work = Work.of(found, 1_000, 1)
+    group = Group((0,), (Cut(4, 0, 4),))
+    model = fit_tables([group], work.words, work.goal)
+    flat = replace(model, tables=(np.zeros_like(model.tables[0]),))
+    assert tables.proposed(work, flat, 2) is None
+
+
+def test_targets_are_told_apart_by_bins():
+    found = problem("regression", 2)
+    assert np.unique(strata(found, found.train)).size == 16
+    assert np.unique(strata(problem("regression", 1), found.train)).size > 4
+
+
+def test_a_job_keeps_what_no_other_dominates_and_tells_what_failed(monkeypatch):
+    found = problem()
+    asked = ReferenceFrontend("tables", AdditiveSpec(steps=(1, 3), pairs=2, designs=4), 3)
+    jobs = asked.ask()
+    assert len(jobs) == 2
+    assert asked.ask() == []
+    assert len({job.key for job in jobs}) == 2
+    outcome = ReferenceFrontend.run(jobs[0], found)
+    assert 1 <= len(outcome.found) <= 2 < outcome.result["designs"]
+    assert {f.candidate.family for f in outcome.found} == {"tables"}
+    assert outcome.found == ReferenceFrontend.run(jobs[0], found).found
+
+    def broken(*_: object):
+        raise ToolError("no memory")
+        yield
+
+    row = replace(REFERENCES["tables"], propose=broken)
+    monkeypatch.setattr(frontend, "REFERENCES", {"tables": row})
+    (lost,) = ReferenceFrontend.run(jobs[0], found).found
+    assert (lost.candidate.reason, lost.graph) == ("no memory", None)
