@@ -258,7 +258,8 @@ data = xgboost.DMatrix(given["x"], label=given["y"])
 told = {"objective": "multi:softprob", "num_class": 5, "seed": 1, "max_depth": 3, "eta": 0.5}
 for rounds in (2, 5, 10):
     model = xgboost.train(told, data, rounds)
-    settings = {"backend": "cpp", "output_dir": "x", "project_name": "trees"}
+    settings = {"backend": "cpp", "output_dir": "x", "project_name": "trees",
+                "precision": "ap_fixed<12,4>"}
     made = conifer.converters.convert_from_xgboost(model, settings)
     for backend in ("vhdl", "xilinxhls"):
         print(conifer.__version__, rounds, "rounds:", performance_estimates(made, backend), backend)
