@@ -173,7 +173,7 @@ def test_every_bit_is_the_same_everywhere(family, tmp_path: Path):
     spec = SMALL.get(family, REFERENCES[family].spec())
     part = REFERENCES[family].parts(spec)[0 if family == "linear" else -1]
     made = design(list(REFERENCES[family].propose(found, part, 1))[-1], found)
-    for flow in ("hls", "rtl"):
+    for flow in ("hls", "rtl") if family == "tables" else ("rtl",):
         emitted = made.to(flow)
         assert emitted.cost().dsps == 0
         try:
