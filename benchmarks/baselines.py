@@ -20,17 +20,20 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from additive import Additive, design, fit, fit_least_squares, fit_softmax
+from additive import design, fit, work
 from numpy.typing import NDArray
 from symbolic_data import Task, jets
 
+from nacsr.design import Design
+from nacsr.frontends.reference.additive import Group, fit_tables
+from nacsr.frontends.reference.cuts import Cut
+from nacsr.frontends.reference.fitting import Goal
 from nacsr.metrics import accuracy
 
 TARGET, CLOCK_MHZ = "vu13p", 200.0
 ADDRESS_BITS = (5, 6, 7)
 FRACTIONAL_BITS = (1, 2, 3, 4)
-SLACK = 0.003
-BINS = 64
+BIN_BITS = 6
 IMPORTANCE_ROWS = 20_000
 
 
@@ -126,21 +129,21 @@ def quadratic(task: Task) -> list[Row]:
 def additive_floats(task: Task) -> list[Row]:
     """Additive tables on 64 bins of equal content a feature: no hardware cuts so, and so these
     say what the sum of one function a feature can do."""
-    edges = [
-        np.unique(np.quantile(column, np.arange(1, BINS) / BINS)) for column in task.train.words.T
-    ]
+    shares = np.arange(1, 1 << BIN_BITS) / (1 << BIN_BITS)
+    edges = [np.unique(np.quantile(column, shares)) for column in task.train.words.T]
 
     def binned(words: NDArray[np.int64]) -> NDArray[np.int64]:
         columns = zip(edges, words.T, strict=True)
         return np.stack([np.searchsorted(e, c, side="right") for e, c in columns], 1)
 
     train, test = binned(task.train.words), binned(task.test.words)
-    places, classes = np.arange(train.shape[1]), len(task.classes)
-    least = fit_least_squares(train, task.train.y, BINS, classes)
-    likely, offsets = fit_softmax(train, task.train.y, BINS, classes)
+    targets = np.eye(len(task.classes))[task.train.y]
+    groups = [Group((j,), (Cut(0, 0, BIN_BITS),)) for j in range(train.shape[1])]
+    least = fit_tables(groups, train, Goal(targets, regression=True))
+    likely = fit_tables(groups, train, Goal(targets))
     return [
-        Row("additive tables, least squares", _score(task, least[places, test].sum(1))),
-        Row("additive tables, softmax", _score(task, likely[places, test].sum(1) + offsets)),
+        Row("additive tables, least squares", _score(task, least.scores(test))),
+        Row("additive tables, softmax", _score(task, likely.scores(test))),
     ]
 
 
@@ -148,7 +151,6 @@ def additive_tables(
     task: Task,
     bits: Sequence[int] = ADDRESS_BITS,
     fractional: Sequence[int] = FRACTIONAL_BITS,
-    slack: float = SLACK,
     target: str = TARGET,
     clock_mhz: float = CLOCK_MHZ,
 ) -> list[Row]:
@@ -158,36 +160,25 @@ def additive_tables(
         task: the events.
         bits: of an address, to be tried.
         fractional: fractional bits of an entry, to be tried.
-        slack: mutual information (in nats) that a feature may lose for a cheaper address.
         target: device.
         clock_mhz: clock frequency.
     """
-    rows = []
+    rows, found = [], work(task, target, clock_mhz)
     for width in bits:
-        model = fit(task, width, slack)
+        model = fit(found, width)
         real = _score(task, model.scores(task.test.words))
         for frac in fractional:
-            rows += _designed(
-                task,
-                model,
-                real,
-                f"additive, {width}-bit address, f={frac}",
-                frac,
-                target,
-                clock_mhz,
-            )
+            name = f"additive, {width}-bit address, f={frac}"
+            rows += _designed(task, design(found, model, frac, name), real)
     return rows
 
 
-def _designed(
-    task: Task, model: Additive, real: float, name: str, frac: int, target: str, clock_mhz: float
-) -> list[Row]:
-    made = design(task, model.graph(frac, task.classes), name, target, clock_mhz)
+def _designed(task: Task, made: Design, real: float) -> list[Row]:
     right = accuracy(made.run(task.test.words), task.test.y)[0]
     rows = []
     for flow, method in (("hls", "analytic, csynth"), ("rtl", "analytic, rtl")):
         cost = made.to(flow).cost()
-        rows.append(Row(name, real, right, cost.luts, cost.dsps, cost.latency_cycles, method))
+        rows.append(Row(made.title, real, right, cost.luts, cost.dsps, cost.latency_cycles, method))
     return rows
 
 

@@ -49,7 +49,8 @@ class Point:
 def study(seed: int, features: Sequence[str] | None, budget: str) -> tuple[StudySpec, Dataset]:
     """The search of one seed and its events."""
     source = {"source": str(JETS)} | ({"features": tuple(features)} if features else {})
-    families = {"network": None, "expression": {"max_size": 200}}
+    families = dict.fromkeys(("network", "linear", "tables", "trees"))
+    families = families | {"expression": {"max_size": 200}}
     document = {"dataset": source, "seed": seed, "split": EVENTS, "budget": budget}
     spec = StudySpec.from_mapping(document | {"families": families})
     return spec, load(DatasetSpec(source=str(JETS), features=spec.dataset.features))

