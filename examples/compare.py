@@ -1,4 +1,4 @@
-"""Compare the two families on your own arrays: a small study from Python.
+"""Compare all families on your own arrays: a small study from Python.
 
 python examples/compare.py
 """
