@@ -13,6 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nacsr.cost.bands import RTL
 from nacsr.cost.demand import Bits, demand
 from nacsr.cost.estimate import Cost, OpCost
 from nacsr.cost.rules import multiplier
@@ -21,6 +25,8 @@ from nacsr.ir.graph import Op
 from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, Schedule, compared
 
 STAGE = "rtl"
+JOINED_WORDS = 512
+"""Words of a table that the multiplexers beside the LUTs join."""
 DSP_BITS = (10, 6)
 """Bits of the wider and the narrower operand from which on a product is made of DSPs."""
 
@@ -53,7 +59,7 @@ def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[tuple[int
         latency_cycles=valid,
         ii_cycles=1,
         rows=tuple(rows),
-        bands={},
+        bands=RTL,
         stage=STAGE,
     )
 
@@ -73,8 +79,9 @@ def _logic(op: Op, args: list[Op], read: Bits) -> tuple[int, int]:
     if op.name in ("min", "max"):
         return _comparator(args) + read.count, 0
     if op.name == "lut":
-        words = 1 << max(args[0].type.width - ROM_BITS, 0)
-        return words * read.count if args[0].type.width > 1 else 0, 0
+        places = np.arange(read.low, read.high) + op.type.frac
+        words = op.array("table").astype(np.int64)
+        return table((words[:, None] >> places & 1).astype(np.uint8)), 0
     if op.name == "mul":
         a, b = args
         return product(a.type.width, b.type.width, (a.type.signed, b.type.signed))
@@ -179,6 +186,29 @@ def _held(
         else:
             others.append(read[index])
     return found
+
+
+def table(bits: NDArray[np.uint8]) -> int:
+    """LUTs of a table: one for each 64 words of a bit (UG574).
+
+    What joins them up to 512 words (F7, F8, F9) is beside the LUTs; beyond, a LUT chooses one of
+    four. Words of which a bit is constant take none, nor do those that are another 64 again, nor
+    a bit that is a bit of the address.
+
+    Args:
+        bits: of the words, (words, bits).
+    """
+    entries = len(bits)
+    block = min(entries, 1 << ROM_BITS)
+    address = np.arange(block)[:, None] >> np.arange(max(block.bit_length() - 1, 1)) & 1
+    wires = {column.astype(np.uint8).tobytes() for column in address.T}
+    wires |= {np.full(block, value, np.uint8).tobytes() for value in (0, 1)}
+    joined = math.ceil(entries / JOINED_WORDS / 4) if entries > JOINED_WORDS else 0
+    total = 0
+    for column in bits.T:
+        blocks = {row.tobytes() for row in np.ascontiguousarray(column).reshape(-1, block)}
+        total += len(blocks - wires) + (joined if len(blocks) > 1 else 0)
+    return total
 
 
 def product(a: int, b: int, signed: tuple[bool, bool] = (True, True)) -> tuple[int, int]:

@@ -299,9 +299,11 @@ def test_every_back_end_says_what_it_is():
         assert flow.about
 
 
-def test_estimates_of_rtl_have_no_band_and_say_so():
+def test_estimates_of_rtl_have_their_own_stage_and_bands():
     scalar, timing = prepare(nacsr.compile(FORMULA).graph, 5.0)
-    cost = estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
+    cost = estimate_rtl(scalar, timing, Pipeline(scalar, timing).kept())
     device = nacsr.targets.target("vu13p")
-    assert {m.stage for m in cost.measurements(device, 200.0, "d")} == {"rtl"}
-    assert {m.error for m in cost.measurements(device, 200.0, "d")} == {None}
+    found = {m.metric: m for m in cost.measurements(device, 200.0, "d")}
+    assert {m.stage for m in found.values()} == {"rtl"}
+    assert found["luts"].error == max(0.3 * cost.luts, 20)
+    assert found["latency_cycles"].error == 0  # the design has the latency of its schedule

@@ -109,7 +109,7 @@ def test_a_result_repeats_and_says_how_it_was_obtained(tmp_path: Path) -> None:
     assert luts.digest == design.graph.digest
     assert luts.target == "xcvu13p-flga2577-2-e @ 200 MHz"
     assert "-nodsp" in luts.flags
-    assert "81 LUT of 1 products by rule" in luts.flags
+    assert "81 LUT of 1 products and 0 tables by rule" in luts.flags
     assert luts.error == pytest.approx(LUT_BAND * (luts.value - 81) + 0.032 * 81)
     cycles = first.find("latency_cycles")
     assert cycles is not None
@@ -202,11 +202,11 @@ def test_what_was_counted(fake: Fake, tmp_path: Path) -> None:
     cell = {"type": yosys.PRODUCT, "parameters": said, "connections": bits}
     reports = {
         "cells": {"design": {"num_cells_by_type": {**cells, yosys.PRODUCT: 1, "$scopeinfo": 9}}},
-        "products": {"modules": {"top": {"cells": {"p": cell}}}},
+        "boxes": {"modules": {"top": {"cells": {"p": cell}}}},
     }
     for name, report in reports.items():
         (tmp_path / f"{name}.given").write_text(json.dumps(report))
-    fake("cp cells.given synth/cells.json; cp products.given synth/products.json")
+    fake("cp cells.given synth/cells.json; cp boxes.given synth/boxes.json")
     found = mapped(tmp_path)
     assert (found.luts, found.ffs) == (10, 11)
     assert found.products == ((yosys.Operand(12, True), yosys.Operand(2, False)),)
