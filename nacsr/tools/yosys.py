@@ -254,8 +254,8 @@ def synthesise(root: Path, sources: Sequence[str], top: str, limit_s: float) -> 
         first = next((line for line in said if "ERROR" in line), said[-1])
         msg = f"{program} does not take {sources[0]}: {first.strip()}"
         raise CompileError(msg)
-    boxes = _boxes(folder / "boxes.json")
-    return Netlist(_cells(folder / "cells.json"), _products(boxes), _tables(boxes))
+    cells, boxes = _cells(folder / "cells.json"), _boxes(folder / "boxes.json")
+    return Netlist(cells, _products(boxes), _tables(boxes))
 
 
 def _cells(path: Path) -> dict[str, int]:
