@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 
 from nacsr.errors import ArchiveError
 from nacsr.ir import Graph, parse
-from nacsr.measure import ARCHITECTURE, HARDWARE, OBJECTIVES, Measurement, check_name, minimised
+from nacsr.measure import (
+    ARCHITECTURE,
+    ESTIMATED,
+    HARDWARE,
+    OBJECTIVES,
+    TIMING,
+    Basis,
+    Measurement,
+    check_name,
+    minimised,
+)
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.search.pareto import nondominated
 
@@ -81,6 +91,14 @@ class Entry:
         for m in reversed(self.measurements):
             if (m.metric, m.method, m.stage, m.label) == (metric, method, stage, label):
                 return m
+        return None
+
+    def basis(self, metrics: Iterable[str], choices: Iterable[Basis]) -> Basis | None:
+        """The first of several in which all those metrics are known, so never a mix of two."""
+        wanted = [m for m in metrics if m in HARDWARE]
+        for basis in choices:
+            if all(self.find(m, *basis) is not None for m in wanted):
+                return basis
         return None
 
     @property
@@ -294,20 +312,23 @@ class Archive:
             "jobs": int(jobs),
         }
 
-    def measured(self, method: str, stage: str) -> bool:
-        """Whether any design has a hardware number of that method and stage."""
-        return any(
-            entry.find(metric, method, stage) is not None
+    def bases(self) -> list[Basis]:
+        """Every method and stage of which some design has a number of LUTs, in order."""
+        found = {
+            Basis(m.method, m.stage)
             for entry in self.entries(designs_only=True)
-            for metric in HARDWARE
-        )
+            for m in entry.measurements
+            if m.metric == "luts"
+        }
+        return sorted(found)
 
     def front(
         self,
         objectives: Sequence[str] = ("accuracy", "luts", "dsps", "latency_cycles"),
-        method: str = "analytic",
-        stage: str = "csynth",
+        method: str = ESTIMATED.method,
+        stage: str = ESTIMATED.stage,
         limits: Mapping[str, float] | None = None,
+        instead: Sequence[Basis] = (),
     ) -> list[Entry]:
         """The designs that no other design dominates, best in the first objective first.
 
@@ -320,17 +341,20 @@ class Archive:
             method: method of the hardware numbers.
             stage: stage of the hardware numbers.
             limits: upper limits by metric name.
+            instead: for designs without such numbers, the first of these that they have. Numbers
+                of several methods or stages are ranked together only where these are given.
 
         Raises:
             SpecError: for an unknown metric.
         """
         names = [*objectives, *(limits or {})]
         for name in names:
-            check_name("objective", name, dict.fromkeys(OBJECTIVES))
+            check_name("objective", name, dict.fromkeys((*OBJECTIVES, *TIMING)))
         kept: list[Entry] = []
         points: list[list[float]] = []
         for entry in self.entries(designs_only=True):
-            values = [_value(entry, name, method, stage) for name in names]
+            basis = entry.basis(names, (Basis(method, stage), *instead))
+            values = [None if basis is None else _value(entry, name, basis) for name in names]
             if entry.failed or any(v is None for v in values):
                 continue
             numbers = dict(zip(names, [v for v in values if v is not None], strict=True))
@@ -345,9 +369,9 @@ class Archive:
         return [entry for _, entry in sorted(front, key=lambda pe: (pe[0], pe[1].id))]
 
 
-def _value(entry: Entry, metric: str, method: str, stage: str) -> float | None:
-    if metric in HARDWARE:
-        found = entry.find(metric, method, stage)
+def _value(entry: Entry, metric: str, basis: Basis) -> float | None:
+    if metric in HARDWARE or metric in TIMING:
+        found = entry.find(metric, *basis)
     elif metric in ARCHITECTURE:  # the same for every flow
         found = next((m for m in reversed(entry.measurements) if m.metric == metric), None)
     else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nacsr.archive import Archive, runs_in
 from nacsr.data.words import Feature, Scaling
-from nacsr.design import Design, Setting, check_place
+from nacsr.design import Design, Setting, check_place, stored_calibration
 from nacsr.emit import FLOWS, default_flow
 from nacsr.emit.hls4ml_model import Hls4mlOptions
 from nacsr.emit.project import is_project, load
@@ -194,8 +194,9 @@ def from_run(run: Path, id_: str, *, to: str | None = None, name: str = "trigger
     """
     with Archive(run) as archive:
         entry, where = archive.entry(id_), setting_of(archive)
-        graph = entry.graph
-    return Design(graph, where, name, entry.candidate.title, to or default_flow(graph))
+        graph, calibration = entry.graph, stored_calibration(archive)
+    flow = to or default_flow(graph)
+    return Design(graph, where, name, entry.candidate.title, flow, calibration=calibration)
 
 
 def setting_of(archive: Archive) -> Setting:

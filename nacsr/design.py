@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nacsr.cost import Cost, estimate
+from nacsr.archive import Archive
+from nacsr.cost import Build, Cost, estimate
+from nacsr.cost.calibration import Calibration
 from nacsr.cost.rtl import estimate_rtl
 from nacsr.data.words import Feature, Scaling, to_words
 from nacsr.emit import FLOWS
@@ -97,6 +99,7 @@ class Design:
         options: how hls4ml builds the layers, None for its defaults and other back ends.
         bounds: proven largest absolute error by output, if it was compiled under a budget.
         ranges: what inputs are clipped to, by name, low <= x < high; the bounds speak of these.
+        calibration: refits the analytic cost to reports of one's own tools, if there is one.
     """
 
     graph: Graph
@@ -107,6 +110,7 @@ class Design:
     options: Hls4mlOptions | None = None
     bounds: Mapping[str, float] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: Calibration | None = field(default=None, repr=False, compare=False)
 
     @property
     def period_ns(self) -> float:
@@ -176,24 +180,33 @@ class Design:
             raise SpecError(unknown("back end", flow, FLOWS))
         return replace(self, flow=flow, options=self.options if flow == self.flow else None)
 
-    def cost(self) -> Cost:
+    def cost(self, stage: str | None = None) -> Cost:
         """Analytic cost at the setting's device and clock: of C-synthesis for hls and hls4ml,
-        of the scheduled operators for rtl.
+        of the scheduled operators for rtl; refitted by the calibration, if there is one.
+
+        Args:
+            stage: ``vsynth`` for what logic synthesis would leave of hls or hls4ml.
 
         Raises:
-            SpecError: for options of hls4ml that no rule speaks of.
+            SpecError: for options of hls4ml in another flow, or another stage.
             EmitError, GraphError: if the design cannot be unrolled for rtl.
         """
+        found = self._estimated(stage)
+        if self.calibration is None:
+            return found
+        return self.calibration.apply(found, self.flow, self.graph)
+
+    def _estimated(self, stage: str | None) -> Cost:
         if self.flow == "rtl":
+            if stage not in (None, "rtl"):
+                msg = f"the cost of flow rtl is that of stage rtl, not {stage}; leave the stage out"
+                raise SpecError(msg)
             scalar, timing = prepare(self.graph, self.period_ns)
             return estimate_rtl(scalar, timing, Pipeline(scalar, timing).kept())
-        if self.options not in (None, Hls4mlOptions()):
-            msg = (
-                "the cost rules speak of io_parallel, strategy latency and reuse factor 1 only; "
-                "leave the hls4ml options out"
-            )
-            raise SpecError(msg)
-        return estimate(self.graph, self.setting.target, self.setting.clock_mhz, self.flow)
+        build = Build() if self.options is None else Build(**asdict(self.options))
+        where = self.setting.target, self.setting.clock_mhz
+        chosen = stage or "csynth"
+        return estimate(self.graph, *where, self.flow, build, stage=chosen)
 
     def emit(self, out: Path | str, words: Raw | None = None, seed: int = 0) -> Path:
         """Write the self-contained project.
@@ -245,6 +258,16 @@ class Design:
         types = [f.type for f in self.setting.features]
         columns = [rng.integers(t.min_raw, t.max_raw, events, endpoint=True) for t in types]
         return np.stack(columns, axis=1)
+
+
+def stored_calibration(archive: Archive) -> Calibration | None:
+    """What a run's estimates are refitted by, if anything.
+
+    Raises:
+        SpecError: if it is of another release of nacsr.
+    """
+    text = archive.meta("calibration")
+    return Calibration.from_json(text, archive.path) if text else None
 
 
 def check_place(target: str, clock_mhz: float) -> None:

@@ -42,6 +42,10 @@ class ToolError(NacsrError):
     """An external program that is missing or failed."""
 
 
+class ReportError(NacsrError):
+    """A report of a vendor tool that cannot be read as one, or is of another design."""
+
+
 class CompileError(ToolError):
     """Emitted sources that the compiler refuses: a fault of the design, not of the machine."""
 

@@ -13,20 +13,25 @@ from nacsr.emit.verify import Verification
 from nacsr.errors import CompileError, EmitError, GraphError, ToolError
 from nacsr.frontends.judge import performance
 from nacsr.ir import Graph, parse
-from nacsr.measure import Measurement
+from nacsr.measure import OPEN, Measurement
 from nacsr.prepare import Prepared
 from nacsr.records import Candidate, Found, Job, Outcome
 from nacsr.spec import StudySpec
+from nacsr.synthesis import available, synthesise
 from nacsr.targets import target as find_target
 
 VECTORS: Mapping[str, int] = {"emit": 10_000, "rtl": 300}
 """Test events shipped with an emitted design, at most: a simulator is slower than g++."""
 
+OPEN_LUTS = 20_000
+"""Estimated LUTs above which a study leaves a design out of open synthesis, which takes minutes."""
+
 
 def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
     """The jobs that emit and verify a design of the front: for its own flow, and as RTL.
 
-    RTL is the flow that both families have in common, which makes their comparison fair.
+    RTL is the flow that both families have in common, which makes their comparison fair, by
+    estimates and by open synthesis.
     """
     candidate = entry.candidate
     payload = {
@@ -39,7 +44,13 @@ def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
         "graph": entry.graph_text,
         "study": spec.name,
     }
-    return [Job("design", kind, payload, label=entry.id) for kind in ("emit", "rtl")]
+    kinds = ("emit", "rtl", "synth") if can_synthesise(spec) else ("emit", "rtl")
+    return [Job("design", kind, payload, label=entry.id) for kind in kinds]
+
+
+def can_synthesise(spec: StudySpec) -> bool:
+    """Whether a study wants open synthesis, and the tools for it are here."""
+    return spec.verify == "open" and available(OPEN.method) is None
 
 
 def setting(prepared: Prepared) -> Setting:
@@ -54,7 +65,16 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     candidate = Candidate(p["family"], p["genotype"], p["seed"], p["title"], tuple(p["parents"]))
     graph = parse(p["graph"])
     name = f"nacsr_{p['id']}"
-    design = Design(graph, setting(prepared), name, p["title"], default_flow(graph))
+    design = Design(
+        graph,
+        setting(prepared),
+        name,
+        p["title"],
+        default_flow(graph),
+        calibration=prepared.problem.calibration,
+    )
+    if job.kind == "synth":
+        return _synthesised(design.to("rtl"), candidate)
     if job.kind == "rtl":
         return _rtl(design.to("rtl"), f"{p['id']}_rtl", candidate, prepared)
     try:
@@ -93,6 +113,19 @@ def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) 
     found += _checked(checked, design.graph, prepared, VECTORS["rtl"], "simulation", "rtlsim")
     data = {"mismatches": checked.mismatches, "folder": folder}
     return Outcome(data, found=(Found(candidate, tuple(found)),))
+
+
+def _synthesised(design: Design, candidate: Candidate) -> Outcome:
+    """Open synthesis; what is too large for it, or fails in it, stays a design with a reason."""
+    try:
+        luts = design.cost().luts
+        if luts > OPEN_LUTS:
+            why = f"{luts:,} LUTs by the estimate, more than {OPEN_LUTS:,}"
+            return Outcome({"reason": f"not synthesised in a study: {why}"})
+        made = synthesise(design, OPEN.method)
+    except (EmitError, GraphError, ToolError) as error:
+        return Outcome({"reason": str(error)})
+    return Outcome(found=(Found(candidate, made.measurements),))
 
 
 def _checked(

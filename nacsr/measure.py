@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from nacsr.errors import SpecError, unknown
 
@@ -57,12 +57,16 @@ METRICS: Mapping[str, Metric] = {
     "brams": Metric("BRAM18", False, "18-kbit block RAMs"),
     "latency_cycles": Metric("cycles", False, "clock cycles from input to output"),
     "ii_cycles": Metric("cycles", False, "initiation interval: cycles between events"),
+    "fmax_mhz": Metric("MHz", True, "clock at which the slowest path would just fit"),
     "bops": Metric("BOP", False, "bit operations (Eq. A.1-A.5 of NAC), from the architecture"),
     "mismatches": Metric("words", False, "output words that differ from the interpreter"),
 }
 
 HARDWARE = ("luts", "dsps", "ffs", "brams", "latency_cycles", "ii_cycles")
 """Metrics of a design's hardware."""
+
+TIMING = ("fmax_mhz",)
+"""Metrics of hardware that only a vendor's tool gives: a front of them has no other designs."""
 
 QUALITY: Mapping[str, tuple[str, ...]] = {
     "classification": ("accuracy",),
@@ -113,6 +117,61 @@ STAGES: Mapping[str, str] = {
     "rtlsim": "RTL simulation",
     "cosim": "co-simulation of HLS",
 }
+
+
+class Basis(NamedTuple):
+    """How hardware numbers were obtained, and what they speak of; one of each ranks a front."""
+
+    method: str
+    stage: str
+
+    @classmethod
+    def parse(cls, text: str) -> Basis:
+        """``method/stage``, such as ``analytic/rtl``.
+
+        Raises:
+            SpecError: for another form, or an unknown method or stage.
+        """
+        method, slash, stage = text.partition("/")
+        if not slash:
+            msg = f"cannot read {text!r}; write METHOD/STAGE, such as analytic/rtl"
+            raise SpecError(msg)
+        return cls.checked(method, stage)
+
+    @classmethod
+    def checked(cls, method: str, stage: str) -> Basis:
+        """Of known names.
+
+        Raises:
+            SpecError: for an unknown method or stage.
+        """
+        check_name("method", method, dict.fromkeys(USUAL_STAGE))
+        check_name("stage", stage, dict.fromkeys(HARDWARE_STAGES))
+        return cls(method, stage)
+
+    def __str__(self) -> str:
+        """As ``parse`` reads it."""
+        return f"{self.method}/{self.stage}"
+
+
+ESTIMATED = Basis("analytic", "csynth")
+"""What a search selects by."""
+
+OPEN = Basis("yosys", "vsynth")
+"""What both families are compared by: one flow, measured with open tools."""
+
+
+HARDWARE_STAGES = ("csynth", "rtl", "vsynth", "pnr", "cosim")
+"""Stages that a design's hardware numbers can speak of."""
+
+USUAL_STAGE: Mapping[str, str] = {
+    "analytic": "csynth",
+    "da": "pnr",
+    "yosys": "vsynth",
+    "vitis": "csynth",
+    "vivado": "pnr",
+}
+"""What the hardware numbers of a method speak of, unless something else is asked for."""
 
 
 def check_name(kind: str, name: str, table: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.cost.calibration import Calibration
 from nacsr.data.arrays import Shape, alike
 from nacsr.data.dataset import Dataset
 from nacsr.data.events import Events
@@ -46,8 +47,16 @@ class Prepared:
     out: Path
 
 
-def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
+def prepare(
+    spec: StudySpec, dataset: Dataset, out: Path, calibration: Calibration | None = None
+) -> Prepared:
     """Split once by seed, choose word types and scaling on training events only.
+
+    Args:
+        spec: the study.
+        dataset: its events.
+        out: the run folder.
+        calibration: what analytic costs are refitted by, if anything.
 
     Raises:
         SpecError: if ``inputs.types`` names a feature that is not there, or the events are for
@@ -92,11 +101,12 @@ def prepare(spec: StudySpec, dataset: Dataset, out: Path) -> Prepared:
         target=spec.target,
         clock_mhz=spec.clock_mhz,
         precision=precision,
-        digest=_digest(dataset, parts.digest, features, scaling, own, teacher),
+        digest=_digest(dataset, parts.digest, features, scaling, own, teacher, calibration),
         task=dataset.task,
         luts={**lut_functions(), **own},
         teacher=teacher,
         folder=out,
+        calibration=calibration,
         array=dataset.array,
     )
     return Prepared(problem, events.take(parts.test), out)
@@ -176,10 +186,13 @@ def _digest(
     scaling: Scaling,
     luts: Mapping[str, LutFunc],
     teacher: NDArray[np.float64] | None,
+    calibration: Calibration | None,
 ) -> str:
     """Of all that recorded work depends on besides the study file."""
     text = f"{dataset.digest} {split_digest} {features} {scaling}"
     text += "".join(f" {lut} {lut.table.tolist()}" for lut in luts.values())
     if teacher is not None:  # the design behind the same name may be another by now
         text += f" {hashlib.sha256(teacher.tobytes()).hexdigest()}"
+    if calibration is not None:
+        text += f" {calibration.digest}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]

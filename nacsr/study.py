@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from nacsr.archive import FILE, Archive, Entry
+from nacsr.cost.calibration import Calibration
 from nacsr.data.dataset import Dataset, load
+from nacsr.design import stored_calibration
 from nacsr.errors import ArchiveError, FileError, SpecError
 from nacsr.finish import design_jobs, measure_test, run_design_job, setting
 from nacsr.frontends.base import Frontend, Job, Outcome
@@ -79,7 +81,8 @@ class Study:
         spec: what to search.
         out: the run folder; made if it is not there, resumed if it holds the same study.
         dataset: events from Python instead of ``spec.dataset``.
-        base: folder that relative dataset paths start from.
+        base: folder that relative paths of datasets and calibrations start from.
+        calibration: instead of the file that ``spec.calibration`` names.
         budget: instead of the one that ``spec.budget`` names.
 
     Raises:
@@ -95,11 +98,14 @@ class Study:
         dataset: Dataset | None = None,
         base: Path | None = None,
         budget: Budget | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.spec, self.out = spec, Path(out)
         self.budget = budget or BUDGETS[spec.budget]
         self.dataset = dataset if dataset is not None else load(spec.dataset, base)
-        self.prepared = prepare(spec, self.dataset, self.out)
+        if calibration is None and spec.calibration is not None:
+            calibration = Calibration.load((base or Path()) / spec.calibration)
+        self.prepared = prepare(spec, self.dataset, self.out, calibration)
         self.archive = Archive(self.out, create=True)
         self._first = self._frontends()  # a study that cannot be searched claims no folder
         self._claim()
@@ -115,11 +121,13 @@ class Study:
         """
         with Archive(out) as archive:
             spec, base, budget = stored_spec(archive), archive.meta("base"), archive.meta("budget")
+            calibration = stored_calibration(archive)
         return cls(
             spec,
             out,
             base=Path(base) if base else None,
             budget=Budget(**json.loads(budget)) if budget else None,
+            calibration=calibration,
         )
 
     def _frontends(self) -> list[Frontend]:
@@ -135,14 +143,17 @@ class Study:
     def _claim(self) -> None:
         """Write down which study this folder holds, or check that it is this one."""
         digest = self.prepared.problem.digest
+        calibration = self.prepared.problem.calibration
         mine = {
             "spec": self.spec.to_yaml(),
+            "calibration": "" if calibration is None else calibration.to_json(),
             "problem": digest,
             "tool": tool_name(),
             "budget": json.dumps(asdict(self.budget)),
         }
         other = {
             "spec": "another study",
+            "calibration": "the same study with another calibration",
             "problem": "the same study on other events",
             "tool": "work of another version of nacsr",
             "budget": "the same study with another budget",

@@ -317,7 +317,9 @@ def _hardware(
 ) -> tuple[Measurement, ...]:
     p = problem
     setting = Setting(p.features, p.classes, p.scaling, p.target, p.clock_mhz)
-    cost = Design(graph, setting, "sweep", design.title, FLOWS[stage]).cost()
+    flow = FLOWS[stage]
+    made = Design(graph, setting, "sweep", design.title, flow, calibration=p.calibration)
+    cost = made.cost()
     return cost.measurements(find_target(p.target), p.clock_mhz, graph.digest)
 
 

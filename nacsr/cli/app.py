@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nacsr.cli import build, complexities, info, inspect, search, sweep, synth
+from nacsr.cli import build, complexities, cost, info, inspect, reports, search, sweep, synth
 from nacsr.errors import NacsrError
 from nacsr.measure import tool_name
 
@@ -44,8 +44,10 @@ app.command()(inspect.show)
 app.command()(sweep.sweep)
 app.command()(build.compile)
 app.command()(build.verify)
-app.command()(build.cost)
+app.command()(cost.cost)
 app.command()(synth.synth)
+app.command()(reports.ingest)
+app.command()(reports.calibrate)
 app.command()(complexities.complexities)
 app.command()(info.luts)
 app.command()(info.targets)

@@ -71,7 +71,7 @@ def doctor(json: Json = False) -> None:
     """What works here: packages, compiler, Julia, vendor tools, and what to do about the rest."""
     from nacsr.errors import NacsrError
     from nacsr.frontends.symbolic.engines.pysr import julia
-    from nacsr.tools import gxx, headers, iverilog, vendor, verilator, yosys
+    from nacsr.tools import gxx, headers, iverilog, verilator, vitis, vivado, yosys
 
     checks: list[dict[str, str]] = [
         {"what": "python", "state": "ok", "detail": sys.version.split()[0]}
@@ -90,8 +90,8 @@ def doctor(json: Json = False) -> None:
         ("Yosys (nacsr synth)", yosys.version, False),
         ("Julia (engine: pysr)", julia, False),
         ("pyoperon (engine: operon)", _operon, False),
-        ("Vitis HLS", vendor.vitis_hls, False),
-        ("Vivado", vendor.vivado, False),
+        ("Vitis HLS", vitis.version, False),
+        ("Vivado", vivado.version, False),
     ):
         try:
             checks.append({"what": what, "state": "ok", "detail": probe()})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nacsr.cli.options import Json, Precision, print_json
+from nacsr.cli.reports import measured
 
 if TYPE_CHECKING:
     from nacsr.archive import Archive, Entry
@@ -22,35 +23,48 @@ def front(
     objectives: Annotated[
         str | None, typer.Option(help="Metrics, comma-separated; the study's own if left.")
     ] = None,
-    method: Annotated[str, typer.Option(help="How hardware numbers were obtained.")] = "analytic",
-    stage: Annotated[str, typer.Option(help="What they speak of: csynth or rtl.")] = "csynth",
+    method: Annotated[
+        str, typer.Option(help="How hardware numbers were obtained: analytic, yosys, vitis ...")
+    ] = "analytic",
+    stage: Annotated[
+        str | None,
+        typer.Option(help="What they speak of: csynth, rtl, vsynth, pnr; that of the method."),
+    ] = None,
+    instead: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--or", help="METHOD/STAGE for designs without such numbers: this mixes quantities."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """The designs that no other one dominates, of both families.
 
-    Numbers of one method and one stage are compared, never a mix.
+    Numbers of one method and one stage are compared; --or mixes them, and every row says which.
 
     Example: nacsr front runs/jets --objectives accuracy,latency_cycles
+    Example: nacsr front runs/jets --method yosys --or analytic/rtl
     """
     from nacsr.archive import Archive
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
-    from nacsr.measure import METHODS, check_name
-    from nacsr.report.rows import ABOUT, absent, rows
+    from nacsr.measure import ESTIMATED, USUAL_STAGE, Basis
+    from nacsr.report.rows import absent, rows
     from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
 
-    check_name("method", method, METHODS)
-    check_name("stage", stage, ABOUT)
+    first = Basis.checked(method, stage or USUAL_STAGE.get(method, ESTIMATED.stage))
+    others = [Basis.parse(text) for text in instead or ()]
     with Archive(run) as archive:
         spec = stored_spec(archive)
         names = objectives.split(",") if objectives else spec.objectives
-        found = archive.front([n.strip() for n in names], method, stage, limits(spec))
+        found = archive.front([n.strip() for n in names], *first, limits(spec), others)
         setting = setting_of(archive)
-        shown = rows(found, setting, method, stage)
+        shown = rows(found, setting, (first, *others))
         missing = absent(archive, shown)
-        if not found and not archive.measured(method, stage):
-            msg = f"{run}: no design has hardware numbers of method {method}, stage {stage}"
+        if not found and first not in archive.bases():
+            known = ", ".join(map(str, archive.bases())) or "none"
+            msg = f"{run}: no design has hardware numbers of {first}; it has {known}"
             raise SpecError(msg)
     if json:
         print_json([row.to_dict() for row in shown])
@@ -135,6 +149,8 @@ def _show_design(source: str, precision: str, svg: Path | None, json: bool) -> N
         print_json({"title": design.title, "flow": design.flow, "ir": str(design.graph)})
     else:
         typer.echo(str(design.graph))
+        for text in measured(source):
+            typer.echo(f"# measured:{text}")
 
 
 def _draw(design: Design, out: Path) -> None:
@@ -175,5 +191,5 @@ def _show_entry(entry: Entry, formula: Formula | None, ir: bool, json: bool) -> 
     for m in entry.measurements:
         error = "" if m.error is None else f" ± {m.error:.4g}"
         name = f"{m.metric} {m.label}".strip()
-        origin = f"{m.method}, {m.stage}, {m.tool}, {m.target}"
+        origin = ", ".join(t for t in (m.method, m.stage, m.tool, m.target, m.flags) if t)
         typer.echo(f"  {name:16} {m.value:.6g}{error}  ({origin})")

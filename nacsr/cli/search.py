@@ -13,6 +13,7 @@ from nacsr.cli.options import Json, print_json
 
 if TYPE_CHECKING:
     from nacsr.campaign import Campaign, Result
+    from nacsr.report.measured import OpenFront
     from nacsr.report.rows import Row
     from nacsr.study import Study
     from nacsr.sweep import Point
@@ -72,6 +73,7 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
     from nacsr.cli.progress import Progress
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
+    from nacsr.report import measured
     from nacsr.report.rows import absent
     from nacsr.report.table import console as wide
     from nacsr.report.table import table
@@ -83,12 +85,13 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
     except KeyboardInterrupt:
         console.print(f"Stopped; finished work is kept. Go on with: nacsr run {study.out}")
         raise typer.Exit(130) from None
-    shown = _reported(study)
+    shown, opened = _reported(study)
     missing = absent(study.archive, shown)
     if json:
         print_json([row.to_dict() for row in shown])
     else:
         console.print(table(shown, setting_of(study.archive).classes, missing))
+        console.print(measured.table(opened))
         place = os.path.relpath(study.out)
         console.print(f"Run folder: {place} (report.html, front.png, designs/, archive.sqlite)")
     if not shown:
@@ -96,15 +99,14 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
         raise SpecError(msg)
 
 
-def _reported(study: Study) -> list[Row]:
-    """The rows of a finished study's front, after its report is written."""
+def _reported(study: Study) -> tuple[list[Row], OpenFront]:
+    """The rows of a finished study's front and open synthesis, after its report is written."""
     from nacsr.compiler import setting_of
     from nacsr.report import write
     from nacsr.report.rows import rows
 
     shown = rows(study.front(), setting_of(study.archive))
-    write.report(study.archive, study.spec, shown, study.out)
-    return shown
+    return shown, write.report(study.archive, study.spec, shown, study.out)
 
 
 def _campaign(campaign: Campaign, again: str, workers: int | None, json: bool) -> None:

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nacsr.cli.build import SOURCE, Lut, Luts, MaxError, Range, parse_lut, parse_ranges
 from nacsr.cli.options import Clock, HallRow, Json, Precision, TargetName, print_json
+from nacsr.cli.source import SOURCE, Lut, Luts, MaxError, Range, design_of
 from nacsr.measure import METRICS
 from nacsr.synthesis.base import LIMIT_S
 from nacsr.targets import target as find_target
@@ -52,31 +52,37 @@ def synth(
     Vivado; products are counted by the rule that Vivado follows; clock cycles are those of the
     simulation. There is no fmax: that takes a vendor's tool.
 
-    Results are kept by what they depend on (sources, tool, version, flags, part), so the same
-    design is synthesised once. --out shows what the tool was given and what it said.
+    The numbers of a design of a run go into its archive, where 'nacsr front --method yosys' ranks
+    by them. Results are kept by what they depend on (sources, tool, version, flags, part), so the
+    same design is synthesised once. --out shows what the tool was given and what it said.
 
     Exit code 1 if a simulated word differs from the interpreter's.
 
     Example: nacsr synth "0.3*x0*sin(2*x1) - 0.8" --target vu9p
     Example: nacsr synth runs/jets:3fa2 --out synthesised --limit 1200
     """
-    from nacsr.compiler import compile as compile_source
+    from nacsr.compiler import run_and_id
     from nacsr.synthesis import synthesise
+    from nacsr.synthesis.ingest import keep
 
-    design = compile_source(
-        source[0] if len(source) == 1 else source,
+    design = design_of(
+        source,
         target=target,
         clock_mhz=clock_mhz,
         precision=precision,
         max_error=max_error,
-        ranges=parse_ranges(range_),
+        range_=range_,
         luts=luts,
-        lut=parse_lut(lut),
+        lut=lut,
         row=row,
     )
     bar = Console(stderr=True)
     with bar.status(f"{tool}: synthesis, at most {limit:.0f} s"):
         found = synthesise(design, tool, stage=stage, folder=out, limit_s=limit, cache=not no_cache)
+    place = run_and_id(source[0]) if len(source) == 1 else None
+    elsewhere = target is not None or clock_mhz is not None
+    if place is not None and not elsewhere:  # the run's own device and clock
+        keep(*place, found.measurements)
     if json:
         print_json([m.to_dict() for m in found.measurements])
     else:

@@ -50,8 +50,9 @@ def sum_of(adders: tuple[int, ...], count: int) -> Use:
     csynth builds ternary adders: every second addition is absorbed and costs its width only.
     The one stage is that of a single addition; the schedule balances the tree.
     """
-    alone = math.ceil(len(adders) / 2)
-    luts = sum(adders) + rules.ALONE * alone
+    ordered = sorted(adders, reverse=True)
+    absorbed, alone = ordered[: len(adders) // 2], ordered[len(adders) // 2 :]
+    luts = sum(max(w, rules.NARROW_ADDER) for w in absorbed) + sum(map(rules.adder_luts, alone))
     width = max(adders, default=0)
     stages = (Stage(schedule.adder_ns(width)),) if adders else ()
     return Use(luts=count * luts, stages=stages, live=count * width)
@@ -68,7 +69,9 @@ def _mul(op: Op, args: tuple[Op, ...]) -> Use:
             return _constant_mul(op, constant, other)
     a, b = args[0].type.width, args[1].type.width
     luts, dsps = rules.multiplier(a, b)
-    return _parallel(op, luts, schedule.multiplier_ns(a, b), dsps)
+    use = _parallel(op, luts, schedule.multiplier_ns(a, b), dsps)
+    soft = 0 if dsps or min(a, b) == 1 else elements(op)
+    return replace(use, soft=soft, soft_luts=soft * luts)
 
 
 def _constant_mul(op: Op, constant: Op, other: Op) -> Use:
@@ -76,12 +79,16 @@ def _constant_mul(op: Op, constant: Op, other: Op) -> Use:
     width = other.type.width
     raws = np.broadcast_to(constant.array("value"), op.shape).ravel().tolist()
     costs = [rules.constant_multiplier(width, raw) for raw in raws]
+    digits = rules.csd_digits(raws).tolist()
+    soft = [luts for (luts, dsps), n in zip(costs, digits, strict=True) if n >= 3 and not dsps]
     delay = max((schedule.constant_multiplier_ns(width, raw) for raw in set(raws)), default=0.0)
     return Use(
         luts=sum(luts for luts, _ in costs),
         dsps=sum(dsps for _, dsps in costs),
         stages=(Stage(delay),),
         live=elements(op) * op.type.width,
+        soft=len(soft),
+        soft_luts=sum(soft),
     )
 
 
@@ -89,19 +96,21 @@ def _abs(op: Op, args: tuple[Op, ...]) -> Use:
     return _pick(op, args[0].type.width) if args[0].type.signed else WIRES
 
 
-def _minmax(op: Op, _: tuple[Op, ...]) -> Use:
-    return _pick(op, op.type.width)
+def _minmax(op: Op, args: tuple[Op, ...]) -> Use:
+    """Beside a constant zero the sign is the condition, so only the mux remains."""
+    zero = any(a.name == "const" and not a.array("value").any() for a in args)
+    return _mux(op, args) if zero else _pick(op, op.type.width)
 
 
 def _pick(op: Op, width: int) -> Use:
     """A subtraction or comparison, and a mux that it steers."""
     delay = schedule.adder_ns(width) + schedule.MUX_NS
-    return _parallel(op, rules.adder_luts(width) + width, delay)
+    return _parallel(op, rules.comparator_luts(width) + width, delay)
 
 
 def _compare(op: Op, args: tuple[Op, ...]) -> Use:
     width = max(a.type.width for a in args)
-    return _parallel(op, rules.adder_luts(width), schedule.adder_ns(width))
+    return _parallel(op, rules.comparator_luts(width), schedule.adder_ns(width))
 
 
 def _mux(op: Op, _: tuple[Op, ...]) -> Use:
@@ -177,7 +186,7 @@ def _argmax(op: Op, args: tuple[Op, ...]) -> Use:
 
 def _picks(trees: int, count: int, width: int, label: int = 0) -> Use:
     """Trees of comparisons, each with a mux for the word and one for a label that goes with it."""
-    node = rules.adder_luts(width) + width + label
+    node = rules.comparator_luts(width) + width + label
     delay = schedule.adder_ns(width) + schedule.MUX_NS
     return Use(
         luts=trees * (count - 1) * node,

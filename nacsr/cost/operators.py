@@ -52,7 +52,8 @@ def operator_costs(
     w = precision.width
     adder = _Part(schedule.adder_ns(w), rules.adder_luts(w), 0)
     mux = _Part(schedule.MUX_NS, w, 0)
-    pick = adder.then(mux)
+    greater = _Part(adder.delay_ns, rules.comparator_luts(w), 0)
+    pick = greater.then(mux)
     product, table = _product(precision), _table(precision, period)
     rows = {
         "add": adder,
@@ -61,7 +62,7 @@ def operator_costs(
         "abs": pick,
         "min": pick,
         "max": pick,
-        "greater": adder,
+        "greater": greater,
         "cond": pick,
         "select": pick,
         "mux": mux,

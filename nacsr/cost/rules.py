@@ -17,6 +17,8 @@ from nacsr.fixed import Fixed, Overflow, Rounding
 
 ALONE = 7
 """LUTs that csynth adds to the width of an adder or comparator that stands alone."""
+NARROW_ADDER = 18
+"""LUTs of any adder up to 10 bits: what the polynomials of 2 to 10 bits leave for each."""
 
 LUT_MULTIPLIER: Mapping[int, int] = {
     # largest operand width -> LUTs; 4, 7..10 read in reports, the others on the curve between
@@ -55,7 +57,12 @@ def constant_bits(raw: ArrayLike) -> NDArray[np.int64]:
 
 
 def adder_luts(width: int) -> int:
-    """An adder, subtracter or comparator that stands alone."""
+    """An adder or subtracter that stands alone."""
+    return max(comparator_luts(width), NARROW_ADDER)
+
+
+def comparator_luts(width: int) -> int:
+    """A comparison that stands alone."""
     return width + ALONE
 
 
@@ -124,10 +131,13 @@ def overflow_bits(source: Fixed, to: Fixed) -> int:
 def cast_luts(source: Fixed, to: Fixed) -> int:
     """A conversion: rounding is an adder, saturation comparators and a mux, the rest wires.
 
-    An unsigned source can only be too large, a signed one also too small.
+    An unsigned source can only be too large, a signed one also too small. Towards zero, the adder
+    counts only for negative words that lose something: a comparison and two muxes.
     """
     rounding, overflow = rounding_bits(source, to), overflow_bits(source, to)
     luts = adder_luts(rounding) if rounding else 0
+    if rounding and source.signed and to.rounding is Rounding.TRN_ZERO:
+        luts += comparator_luts(source.frac - to.frac) + 2 * to.width
     if overflow:
-        luts += (1 + source.signed) * adder_luts(overflow) + to.width
+        luts += (1 + source.signed) * comparator_luts(overflow) + to.width
     return luts

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nacsr.cost.rules import (
     DSP_PORTS,
@@ -61,10 +61,14 @@ def period_ns(clock_mhz: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """When an op is computed: ``begin`` is the cycle of its first operator."""
+    """When an op is computed: ``begin`` is the cycle of its first operator.
+
+    ``waits`` is over how many clock boundaries its partial sums wait, all together.
+    """
 
     begin: int
     end: Moment
+    waits: int = 0
 
 
 def chain(ready: Moment, stages: Sequence[Stage], period: float) -> Slot:
@@ -100,17 +104,19 @@ def balance(
     if len(ready) == 1:  # 0 - x
         slot = chain(ready[0], addition, period)
         return slot, [slot.begin]
-    begins = [0] * len(ready)
+    begins, waits = [0] * len(ready), 0
     heap = [(moment, i) for i, moment in enumerate(ready)]
     heapq.heapify(heap)
     while True:
-        (_, left), (later, right) = heapq.heappop(heap), heapq.heappop(heap)
-        slot = chain(later, addition, period)
-        for term in (left, right):
-            if term < len(ready):  # not a partial sum
+        pair = heapq.heappop(heap), heapq.heappop(heap)
+        slot = chain(pair[1][0], addition, period)
+        for moment, term in pair:
+            if term < len(ready):
                 begins[term] = slot.begin
+            else:
+                waits += slot.begin - moment.cycle
         if not heap:
-            return slot, begins
+            return replace(slot, waits=waits), begins
         heapq.heappush(heap, (slot.end, len(ready)))
 
 
@@ -124,7 +130,7 @@ def multiplier_ns(a: int, b: int) -> float:
     narrow, wide = sorted((a, b))
     if narrow == 1:
         return MUX_NS
-    delay = 1.2 + 0.03 * (a + b)
+    delay = 2.0 + 0.02 * (a + b)
     tiled = wide > DSP_PORTS[0] or narrow > DSP_PORTS[1]
     return delay + adder_ns(a + b) if tiled else delay
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nacsr.cost.rules import csd_digits
 from nacsr.errors import FixedError
-from nacsr.fixed import Fixed, Overflow, Rounding, span
+from nacsr.fixed import MAX_WIDTH, Fixed, Overflow, Rounding, span
 from nacsr.ir import OPS, Graph, Op
+from nacsr.ir.rows import Range, ends
 from nacsr.ir.tensor import WIRING
 
 _SUMS = frozenset({"add", "sub"})
@@ -47,6 +49,7 @@ class Node:
 
 def simplify(graph: Graph) -> list[Node]:
     """One node for every op of the graph, in order."""
+    graph = _factored(graph)
     graph = Graph(tuple(_minimal_ops(graph)), graph.outputs)
     zero = _zeros(graph)
     constant = _constants(graph, zero)
@@ -63,21 +66,97 @@ def simplify(graph: Graph) -> list[Node]:
     return nodes
 
 
+def _factored(graph: Graph) -> Graph:
+    """``c*x - c*y`` as ``c*(x - y)``, in the places of the second product and of the sum.
+
+    Only where nothing else reads the products; the first of them is left without a reader.
+    """
+    readers, outputs = graph.users(), {i for _, i in graph.outputs}
+    ops = list(graph.ops)
+    for i, op in enumerate(graph.ops):
+        if op.name not in _SUMS or len({*op.args} - outputs) < 2:
+            continue
+        products = [_scaled(graph, a) for a in op.args]
+        alone = all(len(readers[a]) == 1 for a in op.args)
+        (c, x), (d, y) = products
+        if not alone or c is None or c != d or graph.ops[x].type.frac != graph.ops[y].type.frac:
+            continue
+        inner = replace(op, args=(x, y))
+        try:
+            type_ = OPS[op.name].infer(inner, [graph.ops[x], graph.ops[y]])[0]
+        except FixedError:
+            continue
+        ops[max(op.args)] = replace(inner, type=type_)
+        ops[i] = replace(graph.ops[op.args[0]], args=(c, max(op.args)), type=op.type)
+    return Graph(tuple(ops), graph.outputs)
+
+
+def _scaled(graph: Graph, i: int) -> tuple[int | None, int]:
+    """The constant of a product that is no power of two and the other factor, or None."""
+    op = graph.ops[i]
+    for c, x in (op.args, op.args[::-1]) if op.name == "mul" else ():
+        constant = graph.ops[c]
+        if (
+            constant.name == "const"
+            and constant.shape == ()
+            and csd_digits(constant.array("value")) > 1
+        ):
+            return c, x
+    return None, i
+
+
 def _minimal_ops(graph: Graph) -> list[Op]:
     """The ops with constants in the fewest bits, and the types that follow from that.
 
-    Only exact types follow: what a cast, table or layer declares is kept.
+    Low bits that are zero go with those of the constants; high bits that no value reaches go
+    with the range of every op. What a layer or a saturating cast declares is kept.
     """
     ops: list[Op] = []
+    ranges: list[Range] = []
     for op in graph.ops:
+        ranges.append(_range(op, [graph.ops[a] for a in op.args], [ranges[a] for a in op.args]))
         if op.name == "const":
             type_ = _minimal_type(op)
         elif op.name in _EXACT:
-            type_ = _inferred(op, _operands(op, ops, graph))
+            type_ = _reached(op, _inferred(op, _operands(op, ops, graph)), ranges[-1])
+        elif op.name == "lut" or (op.name == "cast" and op.type.overflow is Overflow.WRAP):
+            type_ = _reached(op, op.type, ranges[-1])
         else:
             type_ = op.type
         ops.append(op if type_ == op.type else replace(op, type=type_))
     return ops
+
+
+def _reached(op: Op, type_: Fixed, reach: Range) -> Fixed:
+    """The type without the high bits that no value of this range of raw integers needs."""
+    low, high = (int(end) >> (op.type.frac - type_.frac) for end in reach)
+    width = max(max(high, ~low).bit_length() + type_.signed, 1)
+    if width >= type_.width:
+        return type_
+    return replace(type_, width=width, integer=width - type_.frac)
+
+
+def _range(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
+    """The range of raw integers of an op.
+
+    A call has only the two ends of a table. Words may be wider than ours, as HLS has them. The
+    type of a layer is its range already.
+    """
+    if op.name == "lut" and op.array("table").size < 1 << args[0].type.width:
+        return int(op.array("table").min()), int(op.array("table").max())
+    if op.name in ("dense", "conv"):
+        return ends(op.type)
+    if op.name == "cast":
+        wide = args[0].type.width > MAX_WIDTH
+        if wide or (op.type.rounding is Rounding.TRN and op.type.overflow is Overflow.WRAP):
+            return _cut(ranges[0], args[0].type.frac - op.type.frac, op.type)
+    return OPS[op.name].bound(op, args, ranges)
+
+
+def _cut(reach: Range, drop: int, to: Fixed) -> Range:
+    """A range without its ``drop`` low bits, or that of the type if it does not fit."""
+    low, high = (end >> drop if drop > 0 else end << -drop for end in reach)
+    return (low, high) if to.min_raw <= low and high <= to.max_raw else ends(to)
 
 
 def _inferred(op: Op, operands: Sequence[Op]) -> Fixed:
@@ -159,12 +238,12 @@ def _narrow(op: Op, bits: int) -> Op:
 
 
 def _inner_sums(graph: Graph) -> list[bool]:
-    """For every op, whether it is a sum that only one other sum reads."""
+    """For every op, whether it is a sum or a negation that only one other sum reads."""
     outputs = {i for _, i in graph.outputs}
     inner = [False] * len(graph.ops)
     for i, readers in enumerate(graph.users()):
         op = graph.ops[i]
-        if op.name in _SUMS and len(readers) == 1 and i not in outputs:
+        if (op.name in _SUMS or op.name == "neg") and len(readers) == 1 and i not in outputs:
             reader = graph.ops[readers[0]]
             inner[i] = reader.name in _SUMS and reader.shape == op.shape
     return inner
@@ -184,7 +263,8 @@ def _sum(
         elif not zero[a]:
             terms.append(a)
     left, right = (zero[a] for a in ops[i].args)
-    passes = right or (left and ops[i].name == "add")  # 0 - x still takes a subtracter
+    # 0 - x takes a subtracter unless the sum that reads it subtracts instead
+    passes = right or (left and (ops[i].name == "add" or inner[i]))
     own = () if passes else (_adder_width(ops, i),)
     return Node(ops[i], tuple(terms), (*adders, *own))
 

@@ -17,6 +17,9 @@ from nacsr.errors import EmitError
 from nacsr.fixed import Raw
 from nacsr.ir import Graph
 
+VERILOG = "vitis/solution/syn/verilog"
+"""Where Vitis HLS writes the Verilog of our script's solution."""
+
 
 def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw]) -> Path:
     """Write a Vitis HLS project.
@@ -56,10 +59,24 @@ def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw])
         top=top,
         definition=definition(graph, function, inputs, outputs),
     )
-    for script in ("build_vitis.tcl", "build_vivado.tcl"):
-        draft.render(script, f"expression/{script}.j2", top=top)
+    first = "build_vitis.tcl"
+    draft.render(first, f"expression/{first}.j2", top=top)
+    vivado_script(draft, top, first, VERILOG)
     draft.complete(top, vectors)
     return draft.save(out)
+
+
+def vivado_script(draft: Draft, top: Top, first: str, verilog: str) -> None:
+    """Add the script for Vivado, which reads what Vitis HLS wrote.
+
+    Args:
+        draft: the project.
+        top: its design.
+        first: the script for Vitis HLS.
+        verilog: folder that Vitis HLS writes its Verilog to.
+    """
+    script = "build_vivado.tcl"
+    draft.render(script, f"expression/{script}.j2", top=top, first=first, verilog=verilog)
 
 
 def check(graph: Graph) -> None:

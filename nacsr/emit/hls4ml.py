@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from nacsr.emit.hls import vivado_script
 from nacsr.emit.hls4ml_model import (
     Hls4mlOptions,
     class_name,
@@ -40,8 +41,10 @@ LAYERS = "layers.json"
 SCRIPTS = ("build_prj.tcl", "build_opt.tcl", "project.tcl", "vivado_synth.tcl")
 _HERE = "[file normalize $tcldir]"
 _ARGV = f'-argv "{_HERE}/tb/input.txt {_HERE}/tb/output.txt {_HERE}/tb/expected.txt"'
+_OPTIONS = "source [file join $tcldir build_opt.tcl]\n"
 EDITS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "build_prj.tcl": (  # our testbench, which finds its vectors by its arguments
+    "build_prj.tcl": (  # our testbench, which finds its vectors by its arguments; steps to choose
+        (_OPTIONS, f"{_OPTIONS}if {{[info exists steps]}} {{ array set opt $steps }}\n"),
         ("${project_name}_test.cpp", "tb/${project_name}_tb.cpp"),
         ('-cflags "-std=c++0x', f'-cflags "-std=c++14 -I{_HERE}'),
         ("add_files -tb tb_data\n", ""),
@@ -100,6 +103,7 @@ def emit(
     top = _top(graph, network, name)
     if options.streams:
         top = _streamed(draft, top, model)
+    vivado_script(draft, top, "build_prj.tcl", f"{name}_prj/solution1/syn/verilog")
     draft.complete(top, vectors)
     return draft.save(out)
 

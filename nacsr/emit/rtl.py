@@ -6,7 +6,6 @@ ops), so the interpreter checks what is written before it is written; simulation
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping
 from functools import lru_cache
@@ -21,34 +20,9 @@ from nacsr.emit.rtl_pipeline import RESERVED, Pipeline, modules
 from nacsr.errors import EmitError, GraphError
 from nacsr.fixed import Raw
 from nacsr.ir import Graph, evaluate
-from nacsr.ir.graph import Op
-from nacsr.ir.passes import Pass, run
-from nacsr.ir.passes.affine import FoldAffine
-from nacsr.ir.passes.algebra import Algebra
-from nacsr.ir.passes.casts import MergeCasts
-from nacsr.ir.passes.csd import ConstMul
-from nacsr.ir.passes.expand import ExpandCasts
-from nacsr.ir.passes.fold import Fold
-from nacsr.ir.passes.layers import LowerLayers
-from nacsr.ir.passes.narrow import Narrow
+from nacsr.ir.passes import scalar as scalars
 from nacsr.ir.passes.schedule import Schedule, schedule
-from nacsr.ir.passes.unroll import Unroll
-from nacsr.ir.tensor import WIRING
 from nacsr.tools import iverilog, verilator
-
-LIMIT = 200_000
-"""Scalar operations of the largest design that is unrolled."""
-
-TENSOR_PASSES: tuple[Pass, ...] = (Fold(), Algebra(), FoldAffine(), MergeCasts(), LowerLayers())
-SCALAR_PASSES: tuple[Pass, ...] = (
-    Fold(),
-    Algebra(),
-    ConstMul(always=True),
-    MergeCasts(),
-    ExpandCasts(),  # of scalars: each has its own interval, so many ends are out of reach
-    Narrow(),
-    MergeCasts(),
-)
 
 
 def emit(graph: Graph, out: Path, meta: ProjectMeta, vectors: Mapping[str, Raw]) -> Path:
@@ -83,16 +57,16 @@ def prepare(graph: Graph, period_ns: float) -> tuple[Graph, Schedule]:
         period_ns: of the clock.
 
     Raises:
-        EmitError: if it has more than ``LIMIT`` scalar operations, or a step needs more bits than
-            there are: an exact sum of parts may be wider than the whole.
+        EmitError: if it has more than ``scalars.LIMIT`` scalar operations, or a step needs more
+            bits than there are: an exact sum of parts may be wider than the whole.
     """
     check(graph)
     try:
-        scalar = run(graph, (*TENSOR_PASSES, Unroll(limit=LIMIT), *SCALAR_PASSES))
+        found = scalars.unrolled(graph)
     except GraphError as error:
         msg = f"flow rtl cannot unroll this design: {error}. Flow hls can take it as it is"
         raise EmitError(msg) from None
-    return scalar, schedule(scalar, period_ns)
+    return found, schedule(found, period_ns)
 
 
 def check(graph: Graph) -> None:
@@ -101,27 +75,10 @@ def check(graph: Graph) -> None:
     Raises:
         EmitError: naming the largest op.
     """
-    counts = [operations(op, [graph.ops[a] for a in op.args]) for op in graph.ops]
-    if sum(counts) > LIMIT:
-        worst = max(range(len(counts)), key=counts.__getitem__)
-        msg = (
-            f"%{worst} {graph.ops[worst].name}: flow rtl unrolls every operation, "
-            f"{counts[worst]} here of {sum(counts)}; the limit is {LIMIT}. Use hls4ml, or a "
-            "smaller design"
-        )
-        raise EmitError(msg)
-
-
-def operations(op: Op, args: list[Op]) -> int:
-    """How many scalar operations an op becomes, constants that are zero left out."""
-    if op.name in WIRING or op.name in ("input", "const"):
-        return 0
-    if op.name in ("dense", "conv"):
-        places = math.prod(op.shape[:-1])
-        return places * int((op.array("weight") != 0).sum())
-    if op.name == "pool":
-        return math.prod((*op.shape, *op.array("window").tolist()))
-    return max(math.prod(x.shape) for x in (op, *args))
+    try:
+        scalars.check(graph, "flow rtl")
+    except GraphError as error:
+        raise EmitError(str(error)) from None
 
 
 def fill(draft: Draft, scalar: Graph, timing: Schedule, vectors: Mapping[str, Raw]) -> None:

@@ -14,9 +14,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.cost import Cost, estimate
+from nacsr.cost.calibration import Calibration
 from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling, standardise
 from nacsr.fixed import Fixed
+from nacsr.ir import Graph
 from nacsr.luts import LutFunc, lut_functions
 from nacsr.measure import judged_as
 from nacsr.records import Candidate, Found, Job, Outcome
@@ -50,9 +53,16 @@ class Problem:
     """Outputs of a trained design for the training events, one column a class, to distil."""
     folder: Path | None = None
     """Where engines may keep files of their own."""
+    calibration: Calibration | None = None
+    """Refits analytic costs to reports of the user's own tools."""
     array: tuple[int, ...] = ()
     """The shape of an event whose features are an array's elements, in C order: (particles,
     values of one) or (channels, rows, columns); () where they are a plain list."""
+
+    def cost(self, graph: Graph, flow: str) -> Cost:
+        """Analytic cost of a design for a flow, at the study's device and clock."""
+        found = estimate(graph, self.target, self.clock_mhz, flow)
+        return found if self.calibration is None else self.calibration.apply(found, flow, graph)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.cost import estimate
 from nacsr.errors import GraphError
 from nacsr.frontends.base import Events, Problem
 from nacsr.frontends.stem import score_type, scores
@@ -31,7 +30,7 @@ from nacsr.targets import target
 def measure(graph: Graph, problem: Problem, flow: str) -> tuple[Measurement, ...]:
     """What selection sees: physics on the validation events, and the cost for a flow."""
     physics = performance(graph, problem, problem.validation, "validation")
-    cost = estimate(graph, problem.target, problem.clock_mhz, flow)
+    cost = problem.cost(graph, flow)
     device = target(problem.target)
     return (*physics, *cost.measurements(device, problem.clock_mhz, graph.digest))
 

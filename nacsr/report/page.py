@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nacsr.design import Setting
 from nacsr.report.formulas import Formula, table_svg, table_words
+from nacsr.report.measured import Compared, OpenFront
 from nacsr.report.picture import COLOURS, MARKERS, events_shown
 from nacsr.report.rows import Row, labels, quality
 from nacsr.report.table import count, notes, with_error
@@ -22,6 +23,8 @@ def page(
     left_out: Mapping[str, str],
     about: Mapping[str, str],
     formulas: Mapping[str, Formula],
+    opened: OpenFront,
+    pairs: Sequence[Compared],
     path: Path,
 ) -> Path:
     """Write the report.
@@ -33,6 +36,8 @@ def page(
         left_out: reason by id of every candidate that failed or breaks a limit.
         about: facts of the study, in the order shown.
         formulas: the expressions of the front by id.
+        opened: both families by open synthesis.
+        pairs: estimates beside measurements, of all designs that have both.
         path: the HTML file to write; links to designs are relative to it.
     """
     from jinja2 import Environment, StrictUndefined
@@ -51,6 +56,8 @@ def page(
         further=list(dict.fromkeys(name for r in rows for name in r.further)),
         features=_features(setting),
         notes=[*notes(rows), *findings],
+        opened=opened,
+        compared=pairs,
         plot=_plot(rows),
     )
     path.write_text(text, encoding="utf-8")

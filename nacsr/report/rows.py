@@ -11,13 +11,13 @@ from nacsr.archive import Archive, Entry
 from nacsr.cost import share, within
 from nacsr.design import Setting
 from nacsr.emit import default_flow
-from nacsr.measure import HARDWARE, QUALITY, Measurement
+from nacsr.measure import ESTIMATED, HARDWARE, OPEN, QUALITY, Basis, Measurement
 from nacsr.targets import target as find_target
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What the numbers of a stage mean.
+    """What the numbers of a method and stage mean.
 
     Attributes:
         check: method and stage of the comparison with the interpreter.
@@ -30,32 +30,45 @@ class About:
     caveat: str
 
 
-ABOUT: Mapping[str, About] = {
-    "csynth": About(
-        ("g++", "csim"),
-        (
-            "cycles: csynth's latency; 0 means that the design fits into one clock period. "
-            "BRAM: 18-kbit blocks.",
-            "wrong: output words of the emitted C++ that differ from the interpreter.",
-        ),
-        "LUTs at csynth stage overstate what a placed design needs, expressions (3-5x) more than "
-        "networks (about 2x): ranking both families by them favours networks.",
+_C, _VERILOG = ("g++", "csim"), ("simulation", "rtlsim")
+_WRONG_C = "wrong: output words of the emitted C++ that differ from the interpreter."
+_WRONG_VERILOG = "wrong: output words of the simulated Verilog that differ from the interpreter."
+_PORT_TO_PORT = "cycles: from port to port of the Verilog, registers at both included."
+_ONE_FLOW = (
+    "Both families went through one flow: unrolled, constants as shared additions, scheduled for "
+    "the clock."
+)
+_CSYNTH = About(
+    _C,
+    (
+        "cycles: csynth's latency; 0 means that the design fits into one clock period. "
+        "BRAM: 18-kbit blocks.",
+        _WRONG_C,
     ),
-    "rtl": About(
-        ("simulation", "rtlsim"),
-        (
-            "cycles: from port to port of the Verilog, registers at both included.",
-            "wrong: output words of the simulated Verilog that differ from the interpreter.",
-        ),
-        "Both families went through one flow: unrolled, constants as shared additions, scheduled "
-        "for the clock. LUTs are those of its operators before logic synthesis.",
+    "LUTs at csynth stage overstate what a placed design needs, expressions (3-5x) more than "
+    "networks (about 2x): ranking both families by them favours networks.",
+)
+_OTHER = About(_C, (_WRONG_C,), "LUTs of different methods and stages are different quantities.")
+ABOUT: Mapping[Basis, About] = {
+    ESTIMATED: _CSYNTH,
+    Basis("vitis", "csynth"): _CSYNTH,
+    Basis("analytic", "rtl"): About(
+        _VERILOG,
+        (_PORT_TO_PORT, _WRONG_VERILOG),
+        f"{_ONE_FLOW} LUTs are those of its operators before logic synthesis.",
+    ),
+    OPEN: About(
+        _VERILOG,
+        (_PORT_TO_PORT, _WRONG_VERILOG),
+        f"{_ONE_FLOW} LUTs and FFs are what yosys made of the Verilog, DSPs and soft multipliers "
+        "by rule, cycles as simulated. No open tool can be believed about fmax.",
     ),
 }
 
 
 def about(rows: Sequence[Row]) -> About:
     """What the numbers of these rows mean."""
-    return ABOUT[rows[0].stage] if rows and rows[0].stage in ABOUT else ABOUT["csynth"]
+    return ABOUT.get(rows[0].basis, _OTHER) if rows else _CSYNTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,7 @@ class Row:
     ii_cycles: float | None
     bands: Mapping[str, float]
     percent: Mapping[str, float]
+    method: str
     stage: str
     hardware: str
     scaling: str
@@ -98,9 +112,23 @@ class Row:
     verified: str
     digest: str
 
+    @property
+    def basis(self) -> Basis:
+        """Method and stage of the hardware numbers."""
+        return Basis(self.method, self.stage)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+def mixed(rows: Sequence[Row]) -> str:
+    """A warning where rows have numbers of several methods or stages, or ""."""
+    counts = Counter(str(r.basis) for r in rows)
+    if len(counts) < 2:
+        return ""
+    which = ", ".join(f"{n} by {name}" for name, n in sorted(counts.items()))
+    return f"Mixed as asked, and not the same quantity: {which}."
 
 
 def quality(rows: Sequence[Row]) -> str:
@@ -114,10 +142,12 @@ def labels(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
 
 
 def rows(
-    front: Sequence[Entry], setting: Setting, method: str = "analytic", stage: str = "csynth"
+    front: Sequence[Entry], setting: Setting, bases: Sequence[Basis] = (ESTIMATED,)
 ) -> list[Row]:
-    """Rows for the designs of a front, in its order."""
-    return [_row(entry, setting, method, stage) for entry in front]
+    """Rows for the designs of a front, in its order, each with the first of the bases it has."""
+    needed = ("luts", "dsps", "latency_cycles")
+    found = [entry.basis(needed, bases) or bases[0] for entry in front]
+    return [_row(entry, setting, basis) for entry, basis in zip(front, found, strict=True)]
 
 
 def beyond(archive: Archive, setting: Setting, limits: Mapping[str, float]) -> dict[str, str]:
@@ -148,22 +178,23 @@ def absent(archive: Archive, rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
+def _row(entry: Entry, setting: Setting, basis: Basis) -> Row:
     metric, *others = _qualities(entry)
     validation = entry.find(metric, "interpreter", "validation")
     test = entry.find(metric, "interpreter", "test")
     events = "validation" if test is None else "test"
-    known = _hardware(entry, method, stage)
+    known = _hardware(entry, basis)
     values = _values(known)
     aucs = _found({c: entry.find("auc", "interpreter", events, c) for c in setting.classes})
     further = _found({name: entry.find(name, "interpreter", events) for name in others})
-    check = entry.find("mismatches", *ABOUT.get(stage, ABOUT["csynth"]).check)
+    compared = ABOUT.get(basis, _OTHER).check
+    check = entry.find("mismatches", *compared)
     graph = entry.graph
     return Row(
         id=entry.id,
         family=entry.candidate.family,
         title=entry.candidate.title,
-        flow="rtl" if stage == "rtl" else default_flow(graph),
+        flow="rtl" if compared == _VERILOG else default_flow(graph),
         quality=metric,
         validation=None if validation is None else validation.value,
         validation_error=None if validation is None else validation.error,
@@ -176,7 +207,8 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
         further_error=_errors(further),
         bands=_errors(known),
         percent=share(values, find_target(setting.target)),
-        stage=stage,
+        method=basis.method,
+        stage=basis.stage,
         hardware="; ".join(sorted({_source(m) for m in known.values()})),
         scaling=setting.scaling.mode,
         mismatches=None if check is None else int(check.value),
@@ -186,10 +218,8 @@ def _row(entry: Entry, setting: Setting, method: str, stage: str) -> Row:
     )
 
 
-def _hardware(
-    entry: Entry, method: str = "analytic", stage: str = "csynth"
-) -> dict[str, Measurement]:
-    return _found({name: entry.find(name, method, stage) for name in HARDWARE})
+def _hardware(entry: Entry, basis: Basis = ESTIMATED) -> dict[str, Measurement]:
+    return _found({name: entry.find(name, *basis) for name in HARDWARE})
 
 
 def _qualities(entry: Entry) -> tuple[str, ...]:
@@ -211,4 +241,4 @@ def _errors(known: Mapping[str, Measurement]) -> dict[str, float]:
 
 
 def _source(m: Measurement) -> str:
-    return f"{m.method}, {m.stage}, {m.tool}, {m.target}"
+    return f"{m.method}, {m.stage}, {m.tool}, {m.target}" + (f", {m.flags}" if m.flags else "")

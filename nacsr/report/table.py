@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nacsr.measure import QUALITY
-from nacsr.report.rows import Row, about, labels, quality
+from nacsr.report.rows import Row, about, labels, mixed, quality
 
 FORMULA = 30  # characters of a formula that a row shows; report.html has all of it
 WIDTH = 164  # narrower than this, columns of numbers would break
@@ -44,10 +44,13 @@ def table(rows: Sequence[Row], classes: Sequence[str], findings: Sequence[str]) 
     wide = any(r.further for r in rows)
     more = FURTHER[quality(rows)] if wide else "AUC " + " ".join(f"{c:>4}" for c in named)
     numbers = ("LUT", "DSP", "FF", "BRAM", "cycles", "II", "wrong")
+    several = bool(mixed(rows))
     for name in ("val.", f"test {quality(rows)}", more, *numbers):
         shown.add_column(name, justify="right", no_wrap=True)
+    if several:
+        shown.add_column("by", no_wrap=True)
     for row in rows:
-        shown.add_row(*cells(row, named))
+        shown.add_row(*cells(row, named), *([str(row.basis)] if several else []))
     return Group(shown, *(Text(line) for line in (*notes(rows), *findings)))
 
 
@@ -87,6 +90,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
         *about(rows).lines,
     ]
     lines += [f"Hardware numbers: {said}." for said in sorted({r.hardware for r in rows})]
+    lines += [warning] if (warning := mixed(rows)) else []
     checks = sorted({r.verified for r in rows} - {""})
     lines += [f"Checked bit for bit: {said}." for said in checks]
     lines += [SCALINGS[said] for said in sorted({r.scaling for r in rows})]

@@ -9,6 +9,7 @@ from nacsr.archive import Archive
 from nacsr.compiler import setting_of
 from nacsr.measure import tool_name
 from nacsr.report.formulas import described
+from nacsr.report.measured import OpenFront, compared, open_front
 from nacsr.report.page import page
 from nacsr.report.picture import picture
 from nacsr.report.rows import Row, absent, beyond
@@ -17,8 +18,12 @@ from nacsr.study import limits
 from nacsr.targets import target as find_target
 
 
-def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) -> None:
-    """Write ``report.html`` and ``front.png`` into the run folder."""
+def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) -> OpenFront:
+    """Write ``report.html`` and ``front.png`` into the run folder.
+
+    Returns:
+        Both families by open synthesis, as the report has it.
+    """
     setting, counts = setting_of(archive), archive.counts()
     device = find_target(spec.target)
     about = {
@@ -38,5 +43,18 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     left_out |= beyond(archive, setting, limits(spec))
     names = [f.name for f in setting.features]
     formulas = described([archive.entry(row.id) for row in rows], spec, names)
-    page(rows, setting, absent(archive, rows), left_out, about, formulas, out / "report.html")
+    opened = open_front(archive, spec, setting)
+    pairs = compared([e for e in archive.entries(designs_only=True) if not e.failed])
+    page(
+        rows,
+        setting,
+        absent(archive, rows),
+        left_out,
+        about,
+        formulas,
+        opened,
+        pairs,
+        out / "report.html",
+    )
     picture(rows, spec.name, out / "front.png")
+    return opened

@@ -50,6 +50,12 @@ class StudySpec(Section):
     constraints: ConstraintSpec = ConstraintSpec()
     objectives: tuple[str, ...] = ()
     budget: BudgetName = "default"
+    verify: Literal["open", "bits"] = "open"
+    """``bits``: every finalist is emitted and compared with the interpreter; ``open``: and
+    synthesised with open tools, where they are installed, so that both families are compared by
+    one measurement."""
+    calibration: Annotated[str, Field(min_length=1)] | None = None
+    """A file of 'nacsr calibrate' that analytic costs are refitted by."""
     families: FamiliesSpec = FamiliesSpec()
 
     @model_validator(mode="before")

@@ -58,7 +58,7 @@ class Boxes:
 
 def flags(_: str) -> str:
     """What Yosys is told, besides the names of files."""
-    told = f"synth_xilinx {' '.join(yosys.FLAGS)}, adders as written, abc {yosys.LUT_COSTS}"
+    told = f"synth_xilinx {' '.join(yosys.FLAGS)}, adders as written, abc {yosys.ABC}"
     return f"{told}, script {yosys.revision()}"
 
 

@@ -34,6 +34,7 @@ TEXT = """
 name: small
 dataset: data.csv
 budget: quick
+verify: bits
 families:
   network: null
   expression: {operators: [add, mul], functions: [], tables: false, max_size: 7}

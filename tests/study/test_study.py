@@ -25,6 +25,7 @@ from nacsr.finish import design_jobs, run_design_job
 from nacsr.frontends.neural import qat
 from nacsr.frontends.neural.stacks import DESCENTS
 from nacsr.frontends.stem import scores
+from nacsr.measure import Basis
 from nacsr.metrics import accuracy
 from nacsr.prepare import prepare
 from nacsr.records import Job, Outcome
@@ -102,7 +103,7 @@ def test_the_front_of_one_flow(tiny_run: Path) -> None:
         names = ["accuracy", "luts", "latency_cycles"]
         front = archive.front(names, "analytic", "rtl")
         assert {e.id for e in front} <= {e.id for e in archive.entries(designs_only=True)}
-        shown = rows(front, setting_of(archive), "analytic", "rtl")
+        shown = rows(front, setting_of(archive), (Basis("analytic", "rtl"),))
     assert shown
     assert {r.flow for r in shown} == {"rtl"}
     assert any("one flow" in line for line in notes(shown))

@@ -69,6 +69,7 @@ def spec_of(expression: dict[str, Any], task: str = "classification", **more: An
     document = {
         "dataset": {"source": "arrays", "task": task},
         "budget": "quick",
+        "verify": "bits",
         "families": {"network": None, "expression": {"max_size": 24} | expression},
     }
     return StudySpec.from_mapping(document | more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from nacsr.archive import FILE, Archive
 from nacsr.errors import ArchiveError, NacsrError, SpecError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, Graph
-from nacsr.measure import Measurement
+from nacsr.measure import Basis, Measurement
 from nacsr.records import Candidate, Found, Outcome
 
 
@@ -68,6 +69,33 @@ def test_front_has_both_families_and_only_undominated_designs(tmp_path: Path) ->
         limited = archive.front(("accuracy", "luts"), limits={"luts": 500})
         assert [e.candidate.title for e in limited] == ["design 1"]
         assert archive.front(("accuracy", "luts"), method="g++") == []
+
+
+def test_methods_are_mixed_only_where_that_is_told(tmp_path: Path) -> None:
+    both, estimated = design(1, 0.6, 100), design(2, 0.7, 90, "network")
+    synthesised = replace(hardware("luts", 40, "yosys"), stage="vsynth")
+    both = replace(both, measurements=(*both.measurements, synthesised))
+    names = ("accuracy", "luts")
+    with Archive(tmp_path, create=True) as archive:
+        archive.record("k", Outcome(found=(both, estimated)))
+        assert archive.bases() == [Basis("analytic", "csynth"), Basis("yosys", "vsynth")]
+        assert [e.id for e in archive.front(names, "yosys", "vsynth")] == [both.candidate.id]
+        mixed = archive.front(names, "yosys", "vsynth", instead=(Basis("analytic", "csynth"),))
+        assert [e.id for e in mixed] == [estimated.candidate.id, both.candidate.id]
+        assert [e.id for e in archive.front(names)] == [estimated.candidate.id]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("yosys", "cannot read 'yosys'; write METHOD/STAGE"),
+        ("yosis/vsynth", "unknown method 'yosis', did you mean 'yosys'?"),
+        ("yosys/synth", "unknown stage 'synth', did you mean 'vsynth'?"),
+    ],
+)
+def test_a_basis_that_cannot_be_read(text: str, wrong: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(wrong)):
+        Basis.parse(text)
 
 
 def test_bit_operations_are_the_same_for_every_flow_and_formulas_have_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +134,19 @@ def test_bad_targets_precisions_and_back_ends(
     assert not out.exists()
 
 
+def test_a_cost_is_that_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    def luts(*stage: str) -> tuple[str, float]:
+        found = json.loads(call(capsys, "cost", "x0 + x1", "--to", "hls", *stage, "--json")[1])
+        return next((m["stage"], m["value"]) for m in found if m["metric"] == "luts")
+
+    assert luts() == luts("--stage", "csynth") == ("csynth", 24)
+    assert luts("--stage", "vsynth") == ("vsynth", 17)
+    assert "csynth, vsynth" in refused(capsys, "cost", "x0", "--to", "hls", "--stage", "pnr")
+    assert "leave the stage out" in refused(
+        capsys, "cost", "x0", "--to", "rtl", "--stage", "vsynth"
+    )
+
+
 def test_a_truncated_archive_and_a_folder_without_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,7 +179,7 @@ def test_a_front_is_offered_at_stages_that_it_can_have(
 ) -> None:
     for stage in ("synth", "test"):
         message = refused(capsys, "front", tmp_path, "--stage", stage)
-        assert message.endswith("Choose from: csynth, rtl\n")
+        assert message.endswith("Choose from: csynth, rtl, vsynth, pnr, cosim\n")
 
 
 def test_an_unwritable_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -286,3 +300,14 @@ def test_options_that_are_refused(
 ) -> None:
     assert says in refused(capsys, "compile", "sin(x0)*x1", "--out", tmp_path / "p", *options)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_cost_by_the_options_of_hls4ml(capsys: pytest.CaptureFixture[str]) -> None:
+    source = ("cost", "0.3*x0 - 0.8*x1", "--to", "hls4ml")
+    shown = call(capsys, *source, "--strategy", "resource", "--reuse", 4)[1]
+    assert "(strategy resource, reuse factor 4)" in shown
+    found = json.loads(call(capsys, *source, "--io", "io_stream", "--json")[1])
+    assert {m["flags"] for m in found} == {"io_stream"}
+    assert "options of hls4ml, not of hls" in refused(
+        capsys, "cost", "x0 + x1", "--to", "hls", "--reuse", 4
+    )

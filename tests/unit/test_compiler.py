@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import nacsr
 from nacsr.cost.rtl import estimate_rtl
+from nacsr.design import Setting
 from nacsr.emit import FLOWS
 from nacsr.emit.hls4ml_model import Hls4mlOptions
 from nacsr.emit.rtl import prepare
@@ -136,8 +138,10 @@ def test_projects_keep_their_options_and_bounds(tmp_path):
     design = dense(4)
     again = nacsr.compiler.from_project(design.emit(tmp_path / "a"))
     assert again.options == design.options
-    with pytest.raises(SpecError, match="rules speak of io_parallel"):
-        again.cost()
+    assert again.cost() == design.cost()
+    assert design.cost().ii_cycles == 2
+    loop = nacsr.compile(tmp_path / "a", options=Hls4mlOptions(reuse_factor=1))
+    assert loop.cost().ii_cycles == 1
     proven = nacsr.compile("gauss(x0)", max_error=0.01, ranges={"x0": (-2, 2)})
     again = nacsr.compile(proven.emit(tmp_path / "b"), to="rtl")
     assert again.flow == "rtl"
@@ -206,9 +210,9 @@ REFUSED = {
         lambda: nacsr.compile("abs(x0)", to="hls4ml").emit("nowhere"),
         r"%\d+ abs: .*hls or rtl",
     ),
-    "a cost that no rule speaks of": (
-        lambda: dense(4).cost(),
-        "rules speak of io_parallel",
+    "a cost by another back end's options": (
+        lambda: replace(dense(4), flow="hls").cost(),
+        "options of hls4ml, not of hls",
     ),
     "a zero divisor": (lambda: nacsr.compile("x0/0"), "division by a constant that is zero"),
     "a pole under a budget": (lambda: nacsr.compile("1/x0", max_error=0.1), "pole"),
@@ -240,7 +244,7 @@ REFUSED = {
 
 
 def dense(size: int) -> nacsr.Design:
-    """A design with options that nobody can cost."""
+    """A design with options of hls4ml."""
     b = Builder()
     x = b.input("x", Fixed(6, 3), (size,))
     t = Fixed(4, 2)
@@ -249,7 +253,7 @@ def dense(size: int) -> nacsr.Design:
     options = Hls4mlOptions(strategy="resource", reuse_factor=2)
     features = tuple(nacsr.data.words.Feature(f"x{k}", Fixed(6, 3)) for k in range(size))
     scaling = nacsr.data.words.Scaling("external", (0,) * size, (0,) * size)
-    setting = nacsr.design.Setting(features, ("a",) * size, scaling, "vu13p", 200.0)
+    setting = Setting(features, ("a",) * size, scaling, "vu13p", 200.0)
     return nacsr.Design(b.build(), setting, "d", "d", "hls4ml", options)
 
 

@@ -1,5 +1,6 @@
 """The analytic cost of hand-made graphs: values worked out by hand from the rules."""
 
+import functools
 import math
 import time
 
@@ -102,9 +103,9 @@ def test_what_a_zero_multiplies_vanishes():
 
 def test_bits_that_wrapping_drops_are_not_computed():
     builder = Builder()
-    a, b = builder.input("a", Fixed(16, 16)), builder.input("b", Fixed(16, 16))
-    builder.output("y", builder.cast(builder.op("add", a, b), Fixed(8, 8)))
-    assert estimate(builder.build(), "vu9p", 200.0).luts == 8 + 7
+    a, b = builder.input("a", Fixed(20, 20)), builder.input("b", Fixed(20, 20))
+    builder.output("y", builder.cast(builder.op("add", a, b), Fixed(14, 14)))
+    assert estimate(builder.build(), "vu9p", 200.0).luts == 14 + 7
 
 
 def test_rounding_and_saturation_cost_and_truncation_does_not():
@@ -115,7 +116,9 @@ def test_rounding_and_saturation_cost_and_truncation_does_not():
         return estimate(builder.build(), "vu9p", 200.0).luts
 
     assert cast(Rounding.TRN, Overflow.WRAP) == 0
-    assert cast(Rounding.RND, Overflow.WRAP) == 10 + 7
+    assert cast(Rounding.RND, Overflow.WRAP) == 18  # no adder takes less
+    # towards zero it counts only where a negative word loses something
+    assert cast(Rounding.TRN_ZERO, Overflow.WRAP) == 18 + (5 + 7) + 2 * 10
     assert cast(Rounding.TRN, Overflow.SAT) == 2 * (5 + 7) + 10
     assert cast(Rounding.RND_CONV, Overflow.SAT) > cast(Rounding.RND, Overflow.WRAP)
 
@@ -130,7 +133,7 @@ def test_a_saturating_cast_that_cannot_saturate_is_free():
 def lookup(address, word):
     builder = Builder()
     x = builder.input("x", Fixed(address, address))
-    table = np.arange(1 << address) % 7
+    table = np.arange(1 << address) % (1 << (word - 1))
     builder.output("y", builder.op("lut", x, type=Fixed(word, word), function="f", table=table))
     return estimate(builder.build(), "vu9p", 200.0)
 
@@ -154,7 +157,8 @@ def test_every_lookup_has_its_own_table():
 def test_a_layer_shares_products_of_one_input_and_weight():
     cost = layer([[11, 11, -11, 4, 5, 0], [11, 13, 0, 0, 0, 0]])
     assert cost.dsps == 4  # 11 and -11 of input 0, 11 and 13 of input 1
-    assert cost.luts == 7 * (16 + 16 + 1 + 7)
+    # adders as wide as a product by 13, five bits with its sign; the 5 is one more
+    assert cost.luts == 7 * (16 + 5 + 7) + (16 + 4 + 7)
 
 
 def tensor(shape, name, **attrs):
@@ -162,6 +166,137 @@ def tensor(shape, name, **attrs):
     builder = Builder()
     builder.output("y", builder.op(name, builder.input("x", WORD, shape), **attrs))
     return estimate(builder.build(), "vu9p", 200.0)
+
+
+def test_words_narrow_to_the_values_that_reach_them():
+    builder = Builder()
+    x = builder.input("x", Fixed(10, 5))
+    table = np.round(64 * np.sin(np.arange(1024) / 64))
+    sine = builder.op("lut", x, type=Fixed(16, 10), function="sin", table=table)
+    builder.output("y", builder.op("mul", sine, sine))
+    cost = estimate(builder.build(), "vu9p", 200.0)
+    assert cost.dsps == 0  # 8 x 8 bits instead of 16 x 16
+    assert cost.luts == 40
+
+
+def test_products_by_one_constant_are_one():
+    def cost(second):
+        builder = Builder()
+        x, y = builder.input("x", WORD), builder.input("y", WORD)
+        products = [
+            builder.op("mul", a, builder.const(raw, WORD)) for a, raw in ((x, 653), (y, second))
+        ]
+        builder.output("y", builder.op("sub", *products))
+        return estimate(builder.build(), "vu9p", 200.0)
+
+    assert (cost(653).dsps, cost(651).dsps) == (1, 2)
+    assert cost(653).luts < cost(651).luts
+
+
+def test_a_negation_inside_a_sum_is_free():
+    def luts(negated):
+        builder = Builder()
+        x, y = builder.input("x", WORD), builder.input("y", WORD)
+        builder.output("y", builder.op("add", builder.op("neg", x) if negated else x, y))
+        return estimate(builder.build(), "vu9p", 200.0).luts
+
+    assert luts(True) == luts(False)
+
+
+def test_a_maximum_with_zero_is_a_mux():
+    builder = Builder()
+    x = builder.input("x", WORD)
+    builder.output("y", builder.op("max", x, builder.const(0, WORD)))
+    assert estimate(builder.build(), "vu9p", 200.0).luts == 16
+
+
+def polynomial(clock):
+    """x*y + x*z + y*z of 8 bits."""
+    builder = Builder()
+    x, y, z = (builder.input(n, Fixed(8, 4)) for n in "xyz")
+    products = [builder.op("mul", a, b) for a, b in ((x, y), (x, z), (y, z))]
+    builder.output("y", builder.op("add", builder.op("add", *products[:2]), products[2]))
+    return estimate(builder.build(), "vu9p", clock)
+
+
+def test_narrow_products_are_drawn_into_sums_behind_registers():
+    slow, fast = polynomial(100.0), polynomial(400.0)
+    assert (slow.latency_cycles, slow.dsps) == (0, 0)
+    assert (fast.latency_cycles, fast.dsps) == (1, 3)
+    assert fast.luts == slow.luts - 3 * 40
+
+
+def called(*functions, width=14, **options):
+    """The cost of functions of one word, their results added."""
+    builder = Builder()
+    word = Fixed(width, 6)
+    x = builder.cast(builder.input("x", word), Fixed(8, 4, overflow=Overflow.SAT))
+    table = np.zeros(256, dtype=np.int64)
+    values = [builder.op("lut", x, type=word, function=f, table=table) for f in functions]
+    builder.output("y", functools.reduce(lambda a, b: builder.op("add", a, b), values))
+    return estimate(builder.build(), "vu9p", 200.0, **options)
+
+
+def test_calls_are_those_of_the_reports():
+    # one module of hftsoi/symbolic_regression at <14,6>: 2639 LUT, 2 DSP, 491 FF, 7 cycles
+    cost = called("sin", functions="math")
+    assert cost.luts == pytest.approx(2639, rel=0.01)
+    assert cost.dsps == 2
+    assert cost.latency_cycles == 7
+    stock = called("sin", functions="stock")
+    assert (stock.luts, stock.dsps, stock.brams, stock.latency_cycles) == (1373, 1, 2, 3)
+    assert called("sin").luts < stock.luts
+
+
+def test_a_sine_and_cosine_of_one_word_are_one_call():
+    both = called("sin", "cos", functions="math")
+    assert both.dsps == 2
+    assert both.luts == pytest.approx(3747 + 24, rel=0.02)
+    assert called("sin", "cos", functions="stock").dsps == 2  # there each has its own tables
+
+
+def test_other_implementations_say_so():
+    cost = called("sin", functions="math")
+    found = cost.measurements(target("vu9p"), 200.0, "abc")
+    assert {m.flags for m in found} == {"functions=math"}
+    assert {m.flags for m in called("sin").measurements(target("vu9p"), 200.0, "abc")} == {""}
+    with pytest.raises(SpecError, match="no report says what 'exp' takes as math"):
+        called("exp", functions="math")
+    with pytest.raises(SpecError, match="unknown implementation of functions 'maths', did you"):
+        called("sin", functions="maths")
+
+
+def test_logic_synthesis_leaves_carry_chains():
+    def add(stage):
+        builder = Builder()
+        x, y = builder.input("x", WORD), builder.input("y", WORD)
+        builder.output("y", builder.op("add", x, y))
+        return estimate(builder.build(), "vu9p", 200.0, stage=stage)
+
+    assert (add("csynth").luts, add("vsynth").luts) == (24, 17)
+    assert add("vsynth").stage == "vsynth"
+    assert add("vsynth").ffs < add("csynth").ffs
+    with pytest.raises(SpecError, match="unknown stage of the estimate 'pnr'"):
+        add("pnr")
+
+
+def test_logic_synthesis_shares_block_rams_and_dsps_add():
+    def cost(count, stage):
+        builder = Builder()
+        x = builder.input("x", Fixed(10, 5), (count,))
+        table = np.arange(1024) - 512
+        y = builder.op("lut", x, type=WORD, function="f", table=table)
+        total = builder.op("reduce", builder.op("mul", y, y), kind="sum", axis=0)
+        builder.output("y", total)
+        return estimate(builder.build(), "vu9p", 200.0, stage=stage)
+
+    assert [cost(n, "csynth").brams for n in (1, 2, 5)] == [1, 2, 5]
+    assert [cost(n, "vsynth").brams for n in (1, 2, 5)] == [1, 1, 3]
+
+    builder = Builder()
+    x, y, z = (builder.input(n, WORD) for n in "xyz")
+    builder.output("y", builder.op("add", builder.op("mul", x, y), z))
+    assert estimate(builder.build(), "vu9p", 200.0, stage="vsynth").luts == 0
 
 
 def weights(array):
@@ -173,7 +308,7 @@ def weights(array):
 
 def test_a_layer_on_a_set_is_a_layer_for_every_particle():
     one, five = (tensor((n, 2), "dense", **weights([[11, 5], [13, 0]])) for n in (1, 5))
-    assert (one.luts, one.dsps) == (3 * (16 + 16 + 1 + 7), 2)
+    assert (one.luts, one.dsps) == (3 * 28 + 27, 2)
     assert (five.luts, five.dsps) == (5 * one.luts, 5 * one.dsps)
     assert five.latency_cycles == one.latency_cycles
 
@@ -181,12 +316,12 @@ def test_a_layer_on_a_set_is_a_layer_for_every_particle():
 def test_a_convolution_is_a_layer_for_every_place_without_its_padding():
     kernel = weights([[[11]], [[13]], [[5]]])
     inside = tensor((6, 1), "conv", stride=[1], padding=[[0, 0]], **kernel)
-    assert (inside.luts, inside.dsps) == (4 * 3 * 40, 4 * 2)
+    assert (inside.luts, inside.dsps) == (4 * (3 * 28 + 27), 4 * 2)
     same = tensor((6, 1), "conv", stride=[1], padding=[[1, 1]], **kernel)
-    assert same.luts == (6 * 3 - 2) * 40
+    assert same.luts == (6 * 3 - 2) * 28 + 5 * 27
     assert same.dsps == 6 * 2 - 1  # the first place does not see the 11
     image = tensor((4, 4, 1), "conv", stride=[2, 2], padding=[[0, 0]] * 2, **weights([[[[11]]]]))
-    assert (image.luts, image.dsps) == (4 * 40, 4)
+    assert (image.luts, image.dsps) == (4 * 27, 4)  # no product is wider than 20 bits
 
 
 def test_a_sum_over_a_set_is_a_tree_of_adders():

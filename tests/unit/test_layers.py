@@ -51,6 +51,7 @@ SAME_FLOOR = {
     ("teacher", "compiler"),
     ("prepare", "teacher"),
     ("synthesis", "design"),
+    ("synthesis", "compiler"),
     ("data", "fixed"),
     ("luts", "ir"),
     ("archive", "search"),

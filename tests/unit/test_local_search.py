@@ -204,7 +204,8 @@ def test_a_stage_can_be_left_out(problem, batches):
 
     assert of(trials=0, rounds=0)[0][-2:] == ["train", "widths"]
     assert of(bits=(), mixed_tolerance=None, criteria=())[0][-2:] == ["train", "train"]
-    assert of(picks=0) == (["search"] * 3, 1)
+    kinds, finals = of(picks=0)
+    assert (set(kinds), finals) == ({"search"}, 1)
     assert of(designs=0)[1] == 1
 
 

@@ -18,6 +18,7 @@ from nacsr.emit.verify import verify
 from nacsr.errors import EmitError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder
+from nacsr.ir.passes import scalar
 from nacsr.ir.passes.schedule import Schedule
 from tests.unit.rtl_projects import META, every_row, spread, written
 
@@ -133,7 +134,7 @@ def test_a_design_too_large_to_unroll_is_refused(
     )
     b.output("y", b.op("relu", y))
     graph = b.build()
-    monkeypatch.setattr(rtl, "LIMIT", 1000)
+    monkeypatch.setattr(scalar, "LIMIT", 1000)
     message = r"%1 conv: flow rtl unrolls every operation, 1152 here of 1216; the limit is 1000"
     with pytest.raises(EmitError, match=message) as caught:
         rtl.emit(graph, tmp_path / "p", META, random_words(graph, 3, 1))

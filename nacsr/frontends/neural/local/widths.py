@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from nacsr.cost import estimate
 from nacsr.errors import NacsrError
 from nacsr.frontends.base import Job, Outcome, Problem
 from nacsr.frontends.neural import chain, jobs, lessons
@@ -118,5 +117,5 @@ def _loss_and_area(network: Network, trained: jobs.Trained, record: Record) -> t
     with torch.no_grad():
         loss = rows.loss(run(network, params, rows.x[index], snapper(plan)), index)
     graph = chain.lower(network, plan, params, problem.features, problem.scaling)
-    cost = estimate(graph, problem.target, problem.clock_mhz, jobs.FLOW)
+    cost = problem.cost(graph, jobs.FLOW)
     return float(loss), target(problem.target).area(cost.luts, cost.dsps)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nacsr.cost import OperatorCost, estimate, operator_costs
+from nacsr.cost.functions import MATH_CYCLES
+from nacsr.cost.functions import math_cycles as function_cycles
 from nacsr.cost.schedule import period_ns
 from nacsr.errors import FixedError, SpecError, unknown
 from nacsr.fixed import Fixed
@@ -19,29 +21,6 @@ from nacsr.luts import LutFunc, lut_functions
 from nacsr.targets import target as find_target
 
 IMPLEMENTATIONS = ("lut", "math")
-
-_WIDEST = 18
-MATH_CYCLES: Mapping[str, Mapping[int, tuple[int, ...]]] = {
-    "exp": {6: (2, 2, 2, 3, 3, 3, 3, 3, 5), 8: (2, 2, 2, 3, 3, 3, 3), 10: (2, 2, 2, 3, 3)},
-    "log_abs": {6: (4,) * 9, 8: (4,) * 7, 10: (4,) * 5},
-    "sqrt_abs": {6: (4, 5, 5, 5, 6, 6, 6, 7, 7), 8: (5, 5, 5, 6, 6, 7, 7), 10: (4, 5, 6, 6, 7)},
-    "sin": {6: (6, 7, 7, 7, 7, 8, 8, 8, 9), 8: (7, 7, 7, 8, 8, 8, 9), 10: (7, 8, 8, 8, 9)},
-    "tan": {
-        6: (35, 35, 38, 40, 43, 45, 48, 50, 53),
-        8: (46, 46, 46, 46, 49, 52, 54),
-        10: (57, 57, 57, 57, 57),
-    },
-    "cosh": {6: (7, 7, 8, 8, 8, 8, 8, 9, 9), 8: (8, 8, 8, 8, 8, 9, 9), 10: (8, 8, 8, 9, 9)},
-    "sinh": {6: (7, 7, 8, 9, 8, 8, 9, 10, 10), 8: (8, 9, 8, 8, 9, 10, 10), 10: (8, 8, 9, 10, 10)},
-    "tanh": {
-        6: (38, 40, 43, 45, 47, 49, 51, 54, 56),
-        8: (45, 47, 49, 51, 53, 56, 58),
-        10: (51, 53, 55, 58, 60),
-    },
-}
-"""Cycles of ``hls_math`` functions by integer bits, for every width up to 18: Vivado HLS csynth,
-xcvu9p, 5 ns. Figures: hftsoi/hls4sr-configs and AdrianAlan/hls4sr-configs on GitHub.
-"""
 
 
 def complexities(
@@ -149,27 +128,19 @@ def math_cycles(name: str, precision: Fixed, luts: Mapping[str, LutFunc]) -> int
         raise SpecError(unknown("operator or function", name, (*OPERATORS, *luts)))
     function = luts[name].function
     if function == "gauss":
-        return 1 + _measured("exp", precision)
-    function = "sin" if function == "cos" else function
+        return 1 + function_cycles("exp", precision)
     if not measured(name, luts):
         msg = (
             f"the hls_math cycles of {name!r} were not measured; use implementation lut, or of "
             f"{', '.join((*MATH_CYCLES, 'cos', 'gauss', 'inverse'))}"
         )
         raise SpecError(msg)
-    return _measured(function, precision)
+    return function_cycles(function, precision)
 
 
 def measured(name: str, luts: Mapping[str, LutFunc]) -> bool:
     """Whether the ``hls_math`` cycles of a LUT function are known."""
     return luts[name].function in (*MATH_CYCLES, "cos", "gauss", "inverse")
-
-
-def _measured(function: str, precision: Fixed) -> int:
-    rows = MATH_CYCLES[function]
-    row = rows[min(rows, key=lambda i: (abs(i - precision.integer), -i))]
-    place = precision.width - (_WIDEST + 1 - len(row))
-    return row[min(max(place, 0), len(row) - 1)]
 
 
 def _type(kind: str) -> Fixed:

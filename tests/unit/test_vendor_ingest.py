@@ -1,0 +1,472 @@
+"""Reports attached to designs, and estimates refitted to them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nacsr
+from nacsr.archive import Archive
+from nacsr.compiler import compile as compile_source
+from nacsr.compiler import from_run
+from nacsr.cost.calibration import LEAST, Calibration, Fitted, Pair, fit
+from nacsr.design import Design
+from nacsr.errors import EmitError, ReportError, SpecError
+from nacsr.measure import HARDWARE, Measurement, tool_name
+from nacsr.records import Candidate, Found, Outcome
+from nacsr.spec import StudySpec
+from nacsr.study import stored_calibration
+from nacsr.synthesis.ingest import FILE, into_project, into_run, stored
+from nacsr.synthesis.pairs import pairs
+from nacsr.synthesis.reports import collect
+from nacsr.targets import target
+from tests.unit import vendor_texts as texts
+from tests.unit.test_cli import call, refused
+
+FORMULAS = (
+    "0.5*x0*x1",
+    "x0*x1*x2 + 1",
+    "x0*x0 - 0.3*x1",
+    "x1*x2*x0*x0",
+    "x2*x2*x1 - x0",
+    "x0*x1*x1",
+)
+
+
+def write(folder: Path, **files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        suffix = ".xml" if name.endswith("_csynth") else ".rpt"
+        (folder / f"{name}{suffix}").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_source(FORMULAS[0]).emit(tmp_path_factory.mktemp("emitted") / "project")
+
+
+@pytest.fixture
+def project(emitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(emitted, tmp_path / "project"))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> tuple[Path, str]:
+    """A run with one expression, recorded by hand, and the id of that."""
+    design = compile_source(FORMULAS[0])
+    candidate = Candidate("expression", {"expressions": {"y": FORMULAS[0]}}, 1, FORMULAS[0])
+    cost = design.cost().measurements(target("vu13p"), 200.0, design.graph.digest)
+    with Archive(tmp_path / "run", create=True) as archive:
+        archive.set_meta("setting", design.setting.to_json())
+        archive.set_meta("spec", StudySpec.from_mapping({"dataset": "jets"}).to_yaml())
+        archive.record("k", Outcome(found=(Found(candidate, cost, design.graph),)))
+    return tmp_path / "run", candidate.id
+
+
+def by_name(found: Sequence[Measurement], stage: str) -> dict[str, float]:
+    return {m.metric: m.value for m in found if m.stage == stage}
+
+
+def test_a_project_with_its_reports_inside(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project / "vitis/solution/syn/report", trigger_csynth=texts.csynth_xml())
+    write(project, vivado=texts.utilisation(), vivado_timing=texts.timing())
+    code, out, _ = call(capsys, "ingest", project / "vitis/solution")
+    assert code == 0
+    assert "7 measurements attached: trigger" in out
+    code, out, _ = call(capsys, "ingest", project, "--json")
+    assert code == 0
+    found = json.loads(out)["measurements"]
+    assert len(found) == 12
+    kept = stored(project)
+    assert len(kept) == 7 + 12
+    assert by_name(kept, "csynth")["luts"] == by_name(kept, "vsynth")["luts"] == 1526
+    assert by_name(kept, "pnr") == {"fmax_mhz": pytest.approx(1000 / (5 - 1.406))}
+    assert {m.digest for m in kept} == {compile_source(FORMULAS[0]).graph.digest}
+    before = (project / FILE).read_text()
+    code, out, _ = call(capsys, "ingest", project)
+    assert "Known already: trigger" in out
+    assert (project / FILE).read_text() == before
+    for command in ("cost", "show"):
+        code, out, _ = call(capsys, command, project)
+        assert code == 0
+        assert "csynth, Vitis HLS 2023.1, xcvu13p-flga2577-2-e @ 200 MHz, flow hls" in " ".join(
+            out.split()
+        )
+
+
+def test_a_design_of_a_run(
+    run: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, id_ = run
+    place = write(tmp_path / "far", trigger_csynth=texts.csynth_xml(), u=texts.utilisation())
+    code, out, err = call(capsys, "ingest", place, "--design", f"{folder}:{id_[:6]}")
+    assert code == 0, err
+    assert "11 measurements attached" in out
+    with Archive(folder) as archive:
+        first = archive.entry(id_).measurements
+        found = archive.entry(id_).find("luts", "vivado", "vsynth")
+        assert found is not None
+        assert (found.value, found.tool) == (1526, "Vivado 2023.1")
+        luts = archive.entry(id_).find("luts", "analytic", "csynth")
+        assert luts is not None
+        assert luts.value == compile_source(FORMULAS[0]).cost().luts
+    code, out, _ = call(capsys, "ingest", place, "--design", f"{folder}:{id_}")
+    assert "Known already" in out
+    with Archive(folder) as archive:
+        assert archive.entry(id_).measurements == first
+        ranked = archive.front(("fmax_mhz", "luts"), "vitis", "csynth")
+        assert [e.id for e in ranked] == [id_]
+        assert archive.front(("fmax_mhz",)) == []
+
+
+def test_what_does_not_fit_is_refused_or_flagged(project: Path, tmp_path: Path) -> None:
+    other = {
+        "is of other, not of trigger": {"u": texts.utilisation(design="other")},
+        "is for xcvu9p-flga2104-2-e": {"u": texts.utilisation(part="xcvu9p-flga2104-2-e")},
+        "has a clock of 2.5 ns, not 5.000 ns": {
+            "u": texts.utilisation(state="Routed"),
+            "t": texts.timing(period=2.5),
+        },
+    }
+    for n, (message, files) in enumerate(other.items()):
+        place = write(tmp_path / str(n), **files)
+        with pytest.raises(ReportError, match=message) as error:
+            into_project(project, place)
+        assert "--force" in str(error.value)
+        assert not (project / FILE).exists()
+    found = into_project(project, place, force=True)
+    assert {m.target for m in found.measurements} == {"xcvu13p-flga2577-2-e @ 400 MHz"}
+    assert all("not 5.000 ns" in m.flags for m in found.measurements)
+    found = into_project(project, tmp_path / "1", force=True)
+    said = {m.flags for m in found.measurements}
+    assert said == {
+        "flow hls; Synthesized; for xcvu9p-flga2104-2-e, not xcvu13p-flga2577-2-e; clock not stated"
+    }
+    assert {m.target for m in found.measurements} == {"xcvu9p-flga2104-2-e @ 200 MHz"}
+
+
+def test_edited_sources_are_refused(project: Path, tmp_path: Path) -> None:
+    place = write(tmp_path / "r", trigger_csynth=texts.csynth_xml())
+    source = project / "trigger.cpp"
+    source.write_text(source.read_text() + "// mine\n")
+    with pytest.raises(ReportError, match=r"edited since they were emitted: trigger\.cpp"):
+        into_project(project, place)
+    found = into_project(project, place, force=True)
+    assert all("edited" in m.flags for m in found.measurements)
+
+
+def test_reports_in_the_project_of_another_design(
+    project: Path, run: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, id_ = run
+    write(project, trigger_csynth=texts.csynth_xml())
+    assert into_run(folder, id_, project).measurements[0].flags.startswith("flow hls")
+    other = compile_source(FORMULAS[1]).emit(tmp_path / "other")
+    write(other, trigger_csynth=texts.csynth_xml())
+    with pytest.raises(ReportError, match="lies in the project of another design"):
+        into_run(folder, id_, other, force=True)
+
+
+def test_of_several_functions_and_stages_the_right_ones(tmp_path: Path) -> None:
+    place = write(
+        tmp_path / "r",
+        trigger_csynth=texts.csynth_xml(),
+        trigger_stage_csynth=texts.csynth_xml(top="trigger_stage", used={**texts.USED, "luts": 3}),
+        placed=texts.utilisation(state="Fully Placed", used={**texts.USED, "luts": 1600}),
+        routed=texts.utilisation(state="Routed"),
+        deep=texts.hierarchy(),
+        placed_timing=texts.timing("2020.1", 1.0, state="Fully Placed"),
+        routed_timing=texts.timing("2020.1"),
+        synth_timing=texts.timing("2020.1", 2.0, state="Synthesized"),
+    )
+    (place / "trigger_csynth.rpt").write_text("cut")
+    (place / "trigger_odd_csynth.xml").write_text("cut")
+    found = collect(place, ("trigger",))
+    assert found.csynth is not None
+    assert found.csynth.path.name == "trigger_csynth.xml"
+    assert found.utilisation["pnr"].path.name == "routed.rpt"
+    assert {s: t.slack_ns for s, t in found.timing.items()} == {"pnr": 1.406, "vsynth": 2.0}
+    with pytest.raises(ReportError, match="not whole XML"):
+        collect(place)
+    (place / "trigger_odd_csynth.xml").unlink()
+    with pytest.raises(ReportError, match="reports of trigger, trigger_stage; expected one of"):
+        collect(place)
+    write(place, again=texts.utilisation(state="Routed", used={**texts.USED, "luts": 9}))
+    with pytest.raises(ReportError, match="disagree; remove one of them"):
+        collect(place, ("trigger",))
+
+
+def test_old_timing_reports_have_the_stage_of_their_name_or_neighbour(tmp_path: Path) -> None:
+    place = write(
+        tmp_path / "r",
+        t=texts.timing("2018.2", paths=False),
+        u=texts.utilisation("2018.2", "Routed"),
+    )
+    assert set(collect(place).timing) == {"pnr"}
+    write(place, s=texts.utilisation("2018.2"))
+    found = collect(place)
+    assert found.timing == {}
+    assert found.notes == ("t.rpt: does not say its Design State; left out",)
+    (place / "t.rpt").rename(place / "top_timing_summary_routed.rpt")
+    assert set(collect(place).timing) == {"pnr"}
+
+
+def test_what_was_not_determined_is_no_number(project: Path, tmp_path: Path) -> None:
+    xml = texts.csynth_xml(latency=("undef", "undef"), available={**texts.VU13P, "luts": 1000})
+    place = write(tmp_path / "r", trigger_csynth=xml, trigger_cosim=texts.cosim(status="Fail"))
+    found = into_project(project, place)
+    assert "latency_cycles" not in by_name(found.measurements, "csynth")
+    assert by_name(found.measurements, "cosim") == {}
+    assert all("over-utilised: LUT 153 %" in m.flags for m in found.measurements)
+    assert "trigger_cosim.rpt: co-simulation failed" in found.notes
+
+
+def test_wrong_places_are_one_line(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = write(tmp_path / "empty")
+    assert "lies in no emitted project" in refused(capsys, "ingest", empty)
+    assert "no report here" in refused(capsys, "ingest", project)
+    assert "no archive" in refused(capsys, "ingest", empty, "--design", "nowhere:12ab")
+    assert "no emitted project" in refused(capsys, "calibrate", empty)
+    assert "too few designs" in refused(capsys, "calibrate", project)
+    write(project, trigger_csynth=texts.csynth_xml())
+    few = refused(capsys, "calibrate", project)
+    assert "brams at csynth, flow hls, expressions: 1 designs" in few
+    with pytest.raises(EmitError):
+        into_project(empty, empty)
+    into_project(project, project)
+    (project / FILE).write_text("{}")
+    with pytest.raises(ReportError, match="remove it and ingest the reports again"):
+        stored(project)
+
+
+# ---- calibration
+
+
+def _pair(metric: str, estimate: float, report: float, source: str = "d") -> Pair:
+    where = "xcvu13p @ 200 MHz"
+    return Pair(
+        "hls",
+        "expression",
+        metric,
+        "csynth",
+        "csynth",
+        estimate,
+        report,
+        "Vitis HLS 2023.1",
+        where,
+        source,
+    )
+
+
+@given(
+    st.floats(0.05, 20),
+    st.lists(st.integers(1, 10**6), min_size=LEAST, max_size=30),
+)
+def test_reports_made_with_a_factor_give_it_back(factor: float, estimates: list[int]) -> None:
+    made = fit(_pair("luts", e, factor * e, str(n)) for n, e in enumerate(estimates))
+    (row,) = made.rows
+    assert row.factor == pytest.approx(factor, rel=1e-12)
+    assert row.relative == pytest.approx(0, abs=1e-12)
+    assert (row.n, row.tools) == (len(estimates), ("Vitis HLS 2023.1",))
+    assert Calibration.from_json(made.to_json()) == made
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 300)), min_size=LEAST, max_size=40))
+def test_any_reports_give_a_sound_band(numbers: list[tuple[int, int]]) -> None:
+    group = [_pair("luts", e, r, str(n)) for n, (e, r) in enumerate(numbers)]
+    if sum(r == 0 for e, r in numbers if e) > 1:
+        return  # a factor of zero may have no band
+    (row,) = fit(group).rows
+    # fitted without the design each, so with it half of them are inside at the very least
+    inside = [
+        abs(r - row.factor * e) <= max(row.relative * row.factor * e, row.least) + 1e-9
+        for e, r in numbers
+    ]
+    assert sum(inside) >= 0.5 * len(numbers)
+
+
+def test_the_band_covers_nine_of_ten() -> None:
+    ratios = [0.8, 0.9, 1.0, 1.1, 1.2] * 3 + [1.0, 1.0, 1.0, 4.0, 1.05]
+    (row,) = fit(_pair("luts", 100, 100 * r, str(n)) for n, r in enumerate(ratios)).rows
+    assert row.factor == 1.0
+    assert row.relative == pytest.approx(0.2)
+    (cycles,) = fit(_pair("luts", n // 4, n // 4 + 1, str(n)) for n in range(8)).rows
+    assert (cycles.factor, cycles.relative, cycles.least) == (1.0, 0.0, 1.0)
+
+
+def test_too_few_designs_are_said(tmp_path: Path) -> None:
+    few = [_pair("luts", 10, 20, str(n)) for n in range(LEAST - 1)]
+    many = [_pair("ffs", 10, 20, str(n)) for n in range(LEAST)]
+    with pytest.raises(SpecError, match="luts at csynth, flow hls, expressions: 4 designs"):
+        fit(few)
+    made = fit([*few, *many])
+    assert [row.metric for row in made.rows] == ["ffs"]
+    assert made.too_few == ("luts at csynth, flow hls, expressions: 4 designs",)
+
+
+def _design() -> Design:
+    return compile_source(FORMULAS[1])
+
+
+def _plain(factor: float, metrics: Sequence[str] = HARDWARE, stage: str = "csynth") -> Calibration:
+    ends = ("Vitis HLS 2023.1",), ("xcvu13p @ 200 MHz",), ("a",)
+    return Calibration(
+        tuple(
+            Fitted("hls", "expression", "csynth", stage, m, factor, 0.1, 0.5, 9, *ends)
+            for m in metrics
+        )
+    )
+
+
+def test_a_factor_of_one_changes_bands_and_tool_only() -> None:
+    design = _design()
+    before, one = design.cost(), _plain(1.0)
+    after = replace(design, calibration=one).cost()
+    assert replace(after, bands=before.bands, calibration="") == before
+    found = after.measurements(target("vu13p"), 200.0, "d")
+    for m, old in zip(found, before.measurements(target("vu13p"), 200.0, "d"), strict=True):
+        assert m.tool == f"{tool_name()} + calibration {one.digest}"
+        assert m.error == max(0.1 * m.value, 0.5)
+        assert replace(m, tool=old.tool, error=old.error) == old
+    assert "9 designs, Vitis HLS 2023.1" in after.bands["luts"].source
+
+
+def test_rows_of_other_flows_kinds_and_stages_are_not_applied() -> None:
+    design = _design()
+    before = design.cost()
+    for change in ({"flow": "rtl"}, {"kind": "network"}, {"of": "rtl"}, {"stage": "vsynth"}):
+        other = Calibration(tuple(replace(r, **change) for r in _plain(3.0).rows))
+        assert replace(design, calibration=other).cost() == before
+    half = replace(design, calibration=_plain(0.5, ("luts",))).cost()
+    assert half.luts == round(0.5 * before.luts)
+    assert (half.ffs, half.bands["ffs"]) == (before.ffs, before.bands["ffs"])
+
+
+def test_another_stage_takes_rows_of_every_resource() -> None:
+    design = _design()
+    before = design.cost()
+    made = _plain(0.3, ("luts", "dsps", "ffs"), "vsynth").apply(
+        before, "hls", design.graph, "vsynth"
+    )
+    assert (made.stage, made.luts) == ("vsynth", round(0.3 * before.luts))
+    assert set(made.bands) == {"luts", "dsps", "ffs"}
+    with pytest.raises(SpecError, match="has no dsps, ffs at vsynth"):
+        _plain(0.3, ("luts",), "vsynth").apply(before, "hls", design.graph, "vsynth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace('"factor": 1.5', '"factor": 2.5'), "does not fit its digest"),
+        (lambda t: t.replace("nacsr-calibration 1", "nacsr-calibration 9"), "expected format"),
+        (lambda t: t[:200], "no calibration that can be read"),
+        (lambda t: "[]", "no calibration that can be read"),
+    ],
+)
+def test_a_changed_file_is_refused(change: object, message: str, tmp_path: Path) -> None:
+    assert callable(change)
+    path = _plain(1.5).save(tmp_path / "c.json")
+    path.write_text(change(path.read_text()))
+    with pytest.raises(SpecError, match=message):
+        Calibration.load(path)
+    with pytest.raises(SpecError, match="cannot be read"):
+        Calibration.load(tmp_path / "absent.json")
+
+
+def test_estimates_of_another_release_are_refused(tmp_path: Path) -> None:
+    path = replace(_plain(1.5), estimator="nacsr 0.0.1").save(tmp_path / "c.json")
+    with pytest.raises(SpecError, match=r"fitted to estimates of nacsr 0\.0\.1.*calibrate again"):
+        Calibration.load(path)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Projects with csynth reports of twice the estimated LUTs and one and a half the FFs."""
+    root = tmp_path_factory.mktemp("reported")
+    for n, formula in enumerate(FORMULAS):
+        design = compile_source(formula)
+        cost, folder = design.cost(), design.emit(root / f"p{n}")
+        used = {"luts": 2 * cost.luts, "ffs": 1.5 * cost.ffs, "dsps": cost.dsps, "brams": 0}
+        cycles = (cost.latency_cycles, cost.latency_cycles)
+        xml = texts.csynth_xml(used={**used, "urams": 0}, latency=cycles)
+        write(folder / "vitis/solution/syn/report", trigger_csynth=xml)
+    return root
+
+
+def test_calibrate_reads_projects_and_what_cost_does_with_it(
+    reported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    into_project(reported / "p0", reported / "p0")  # what is attached counts once
+    out = tmp_path / "c.json"
+    code, text, err = call(capsys, "calibrate", reported, "--out", out)
+    assert code == 0, err
+    made = Calibration.load(out)
+    factors = {r.metric: (r.factor, r.n) for r in made.rows}
+    assert factors == {
+        "luts": (2.0, 6),
+        "ffs": (pytest.approx(1.5), 6),
+        "dsps": (1.0, 6),
+        "brams": (1.0, 6),
+        "ii_cycles": (1.0, 6),
+        "latency_cycles": (1.0, 6),
+    }
+    assert made.digest in text
+    plain = compile_source(FORMULAS[2]).cost()
+    code, text, _ = call(capsys, "cost", FORMULAS[2], "--calibration", out, "--json")
+    assert code == 0
+    found = {m["metric"]: m for m in json.loads(text)}
+    assert found["luts"]["value"] == 2 * plain.luts
+    assert found["luts"]["tool"] == f"{tool_name()} + calibration {made.digest}"
+    code, text, _ = call(capsys, "cost", FORMULAS[2], "--calibration", out)
+    assert f"Refitted by calibration {made.digest}" in text
+
+
+def test_runs_are_read_as_well(run: tuple[Path, str], tmp_path: Path) -> None:
+    folder, id_ = run
+    place = write(tmp_path / "far", trigger_csynth=texts.csynth_xml())
+    into_run(folder, id_, place)
+    found, without = pairs([folder])
+    assert without == []
+    cost = compile_source(FORMULAS[0]).cost()
+    numbers = {p.metric: (p.flow, p.estimate, p.report) for p in found}
+    assert numbers["luts"] == ("hls", cost.luts, 1526)
+    assert set(numbers) == set(HARDWARE)
+
+
+def test_a_study_names_a_calibration(tmp_path: Path) -> None:
+    made = _plain(2.0)
+    made.save(tmp_path / "c.json")
+    lines = [f"{a},{a % 7},c{a % 2}" for a in range(60)]
+    (tmp_path / "data.csv").write_text("\n".join(["a,b,label", *lines]) + "\n")
+    document = {"dataset": "data.csv", "calibration": "c.json"}
+    spec = StudySpec.from_mapping(document)
+    study = nacsr.Study(spec, tmp_path / "run", base=tmp_path)
+    p = study.prepared.problem
+    assert p.calibration == made
+    graph = _design().graph
+    plain = replace(p, calibration=None).cost(graph, "hls")
+    assert p.cost(graph, "hls").luts == 2 * plain.luts
+    assert stored_calibration(study.archive) == made
+    candidate = Candidate("expression", {}, 1, "x")
+    study.archive.record("k", Outcome(found=(Found(candidate, graph=graph),)))
+    study.archive.close()
+    assert from_run(tmp_path / "run", candidate.id).calibration == made
+    (tmp_path / "c.json").unlink()
+    assert nacsr.Study.resume(tmp_path / "run").prepared.problem.calibration == made
+    _plain(3.0).save(tmp_path / "c.json")
+    with pytest.raises(SpecError, match="the same study with another calibration"):
+        nacsr.Study(spec, tmp_path / "run", base=tmp_path)
+    with pytest.raises(SpecError, match="make one with nacsr calibrate"):
+        nacsr.Study(spec, tmp_path / "other", base=tmp_path / "nowhere", dataset=study.dataset)
