@@ -105,11 +105,11 @@ def _below(_: Op, args: list[Op], read: Bits) -> list[Bits]:
     return [Bits(-a.type.frac, read.high).inside(a.type) for a in args]
 
 
-def _compare(_: Op, args: list[Op], __: Bits) -> list[Bits]:
+def _compare(op: Op, args: list[Op], __: Bits) -> list[Bits]:
     whole = [Bits.of(a.type) for a in args]
     if not any(a.name == "const" for a in args):
         return whole
-    width = compared(args)
+    width = compared(op, args)
     return [Bits(max(b.high - width, b.low), b.high) for b in whole]
 
 

@@ -75,9 +75,9 @@ def _logic(op: Op, args: list[Op], read: Bits) -> tuple[int, int]:
     if op.name == "abs":
         return 2 * op.type.width, 0
     if op.name == "compare":
-        return _comparator(args), 0
+        return _comparator(op, args), 0
     if op.name in ("min", "max"):
-        return _comparator(args) + read.count, 0
+        return _comparator(op, args) + read.count, 0
     if op.name == "lut":
         places = np.arange(read.low, read.high) + op.type.frac
         words = op.array("table").astype(np.int64)
@@ -102,10 +102,10 @@ def _adder(op: Op, args: list[Op], read: Bits) -> int:
     return math.ceil(count / 2) if constant else count
 
 
-def _comparator(args: list[Op]) -> int:
+def _comparator(op: Op, args: list[Op]) -> int:
     """Two LUTs for three bits (greater, equal) into a carry chain, or against a constant a tree of
     LUTs; the sign alone is a wire."""
-    width = compared(args)
+    width = compared(op, args)
     if any(a.name == "const" for a in args):
         return math.ceil((width - 1) / (LUT_INPUTS - 1))
     return 2 * math.ceil(width / (LUT_INPUTS // 2))

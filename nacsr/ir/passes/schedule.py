@@ -142,7 +142,7 @@ def _delay(graph: Graph, index: int) -> float:
     if op.name in ("add", "sub", "neg", "abs"):
         return _carry(op.type.width)
     if op.name == "compare":
-        return _comparison(args)
+        return _comparison(op, args)
     if op.name in ("min", "max"):
         return _carry(op.type.width) + LUT_NS
     if op.name == "select":
@@ -161,23 +161,31 @@ def _carry(width: int) -> float:
     return CARRY_NS[0] + CARRY_NS[1] * width
 
 
-def _comparison(args: Sequence[Op]) -> float:
+def _comparison(op: Op, args: Sequence[Op]) -> float:
     """A carry chain, or a tree of LUTs, whichever is faster."""
-    width = compared(args)
+    width = compared(op, args)
     levels = math.ceil(math.log(max(width, 2), LUT_INPUTS))
     return min(_carry(width), levels * LUT_NS)
 
 
-def compared(args: Sequence[Op]) -> int:
-    """High bits that a comparison looks at: with a constant those above its equal low ones."""
-    width = max(a.type.width for a in args)
-    for constant, other in (args, args[::-1]):
-        if constant.name == "const":
+def compared(op: Op, args: Sequence[Op]) -> int:
+    """High bits that a comparison looks at.
+
+    With a constant it asks on which side of a boundary a word is, the least word that is on its
+    upper side: bits below the boundary's lowest one do not matter.
+    """
+    kind = str(op.attrs.get("kind", ""))
+    left, right = args
+    for constant, other, upward in ((right, left, ("lt", "ge")), (left, right, ("gt", "le"))):
+        if constant.name == "const" and kind in ("lt", "le", "gt", "ge"):
+            finer = constant.type.frac - other.type.frac
             word = int(constant.array("value"))
-            word = (word + (word & 1)) or 1 << MAX_WIDTH  # ...0111 and ...1000 are one boundary
-            equal = (word & -word).bit_length() - 1 + other.type.frac - constant.type.frac
-            width = max(min(width, other.type.width - equal), 1)
-    return width
+            least = -(-word >> finer) if finer > 0 else word << -finer  # not below the constant
+            above = (word >> finer) + 1 if finer > 0 else (word << -finer) + 1
+            boundary = (least if kind in upward else above) or 1 << MAX_WIDTH
+            equal = (boundary & -boundary).bit_length() - 1
+            return max(min(other.type.width - equal, other.type.width), 1)
+    return max(a.type.width for a in args)
 
 
 def _clips(graph: Graph, arms: Sequence[Op]) -> bool:
