@@ -104,7 +104,7 @@ def cost(
     console.print(shown)
     first = measurements[0]
     flags = f" ({first.flags})" if first.flags else ""
-    console.print(f"Method: {first.method}, stage: {first.stage}, {first.tool}{flags}.")
+    console.print(f"Method: {first.method}, stage: {first.stage}{flags}. By {first.tool}.")
     if isinstance(found, Cost) and found.calibration:
         console.print(f"Refitted by calibration {found.calibration}; the breakdown by op is not.")
     for text in measured(source[0]) if len(source) == 1 else ():
