@@ -130,7 +130,8 @@ def _absorbed(graph: Graph, schedule: Schedule, read: Sequence[Bits]) -> set[int
         if op.name in ("add", "sub"):
             continue
         if len(arms) > own - 1 and _registered(index, schedule, readers, outputs):
-            found.add(index)  # a register has a reset and a set
+            found.add(index)  # its register has a reset or a set; for another choice it has none
+            inputs[index] = LUT_INPUTS
             continue
         reader = _reader(graph, index, readers, outputs)
         if reader is None or schedule.cycle[reader] != schedule.ready(index):
