@@ -27,6 +27,7 @@ from nacsr.errors import ArchiveError, DataError, FixedError, SpecError, unknown
 from nacsr.fixed import Fixed, Raw
 from nacsr.frontends.stem import bind
 from nacsr.ir import Graph, evaluate
+from nacsr.targets import place
 from nacsr.targets import target as find_target
 
 CLOCK_MHZ = (50.0, 800.0)
@@ -53,6 +54,11 @@ class Setting:
     scaling: Scaling
     target: str
     clock_mhz: float
+
+    @property
+    def place(self) -> str:
+        """Part and clock, as measurements name them."""
+        return place(find_target(self.target), self.clock_mhz)
 
     def to_json(self) -> str:
         """As the archive keeps it."""

@@ -58,9 +58,10 @@ def front(
     with Archive(run) as archive:
         spec = stored_spec(archive)
         names = objectives.split(",") if objectives else spec.objectives
-        found = archive.front([n.strip() for n in names], *first, limits(spec), others)
+        names = [n.strip() for n in names]
+        found = archive.front(names, *first, limits(spec), others)
         setting = setting_of(archive)
-        shown = rows(found, setting, (first, *others))
+        shown = rows(found, setting, (first, *others), [*names, *limits(spec)])
         missing = absent(archive, shown)
         if not found and first not in archive.bases():
             known = ", ".join(map(str, archive.bases())) or "none"

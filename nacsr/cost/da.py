@@ -17,7 +17,7 @@ from nacsr.errors import EmitError, GraphError
 from nacsr.ir import Graph
 from nacsr.ir.passes.scalar import check, unrolled
 from nacsr.measure import Measurement
-from nacsr.targets import Target
+from nacsr.targets import Target, place
 
 if TYPE_CHECKING:
     from da4ml.types import CombLogic
@@ -70,7 +70,7 @@ class DaCost:
             clock_mhz: a clock; the cost does not follow it.
             digest: of the graph.
         """
-        where, tool = f"{target.part} @ {clock_mhz:g} MHz", f"da4ml {version('da4ml')}"
+        where, tool = place(target, clock_mhz), f"da4ml {version('da4ml')}"
         rows = (("luts", self.luts, BAND.half_width(self.luts)), ("dsps", 0.0, None))
         return tuple(
             Measurement(metric, value, "da", STAGE, tool, where, digest, error, flags=FLAGS)

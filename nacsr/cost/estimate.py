@@ -20,7 +20,7 @@ from nacsr.cost.use import WIRES, Use
 from nacsr.errors import SpecError, unknown
 from nacsr.ir import Graph
 from nacsr.measure import HARDWARE, Measurement, tool_name
-from nacsr.targets import Target
+from nacsr.targets import Target, place
 from nacsr.targets import target as find_target
 
 STAGES = ("csynth", "vsynth")
@@ -78,7 +78,7 @@ class Cost:
             clock_mhz: the clock it was estimated at.
             digest: digest of the graph.
         """
-        where = f"{target.part} @ {clock_mhz:g} MHz"
+        where = place(target, clock_mhz)
         refitted = f" + calibration {self.calibration}" if self.calibration else ""
         tool = tool_name() + refitted
         return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -123,12 +124,15 @@ class Row:
 
 
 def mixed(rows: Sequence[Row]) -> str:
-    """A warning where rows have numbers of several methods or stages, or ""."""
-    counts = Counter(str(r.basis) for r in rows)
+    """A warning where rows have numbers of several methods, stages or flows, or ""."""
+    flows = [re.findall(r"\bflow \w+", r.hardware) for r in rows]
+    counts = Counter(
+        " ".join([str(r.basis), *sorted(set(f))]) for r, f in zip(rows, flows, strict=True)
+    )
     if len(counts) < 2:
         return ""
     which = ", ".join(f"{n} by {name}" for name, n in sorted(counts.items()))
-    return f"Mixed as asked, and not the same quantity: {which}."
+    return f"Mixed, and not the same quantity: {which}."
 
 
 def quality(rows: Sequence[Row]) -> str:
@@ -142,11 +146,21 @@ def labels(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
 
 
 def rows(
-    front: Sequence[Entry], setting: Setting, bases: Sequence[Basis] = (ESTIMATED,)
+    front: Sequence[Entry],
+    setting: Setting,
+    bases: Sequence[Basis] = (ESTIMATED,),
+    ranked_by: Sequence[str] = ("luts", "dsps", "latency_cycles"),
 ) -> list[Row]:
-    """Rows for the designs of a front, in its order, each with the first of the bases it has."""
-    needed = ("luts", "dsps", "latency_cycles")
-    found = [entry.basis(needed, bases) or bases[0] for entry in front]
+    """Rows for the designs of a front, in its order.
+
+    Args:
+        front: the designs.
+        setting: ports, device and clock of their run.
+        bases: how hardware numbers may have been obtained; of a design, the first in which all
+            that it was ranked by is known.
+        ranked_by: objectives, and metrics that have limits.
+    """
+    found = [entry.basis(ranked_by, bases, setting.place) or bases[0] for entry in front]
     return [_row(entry, setting, basis) for entry, basis in zip(front, found, strict=True)]
 
 
@@ -154,7 +168,7 @@ def beyond(archive: Archive, setting: Setting, limits: Mapping[str, float]) -> d
     """Designs that the front may not hold because they break a limit: id -> which, in words."""
     found = {}
     for entry in archive.entries(designs_only=True):
-        broken = within(_values(_hardware(entry)), find_target(setting.target), limits)
+        broken = within(_values(_hardware(entry, setting)), find_target(setting.target), limits)
         if broken:
             found[entry.id] = f"{entry.candidate.title}: {'; '.join(broken)}"
     return found
@@ -183,7 +197,7 @@ def _row(entry: Entry, setting: Setting, basis: Basis) -> Row:
     validation = entry.find(metric, "interpreter", "validation")
     test = entry.find(metric, "interpreter", "test")
     events = "validation" if test is None else "test"
-    known = _hardware(entry, basis)
+    known = _hardware(entry, setting, basis)
     values = _values(known)
     aucs = _found({c: entry.find("auc", "interpreter", events, c) for c in setting.classes})
     further = _found({name: entry.find(name, "interpreter", events) for name in others})
@@ -218,8 +232,8 @@ def _row(entry: Entry, setting: Setting, basis: Basis) -> Row:
     )
 
 
-def _hardware(entry: Entry, basis: Basis = ESTIMATED) -> dict[str, Measurement]:
-    return _found({name: entry.find(name, *basis) for name in HARDWARE})
+def _hardware(entry: Entry, setting: Setting, basis: Basis = ESTIMATED) -> dict[str, Measurement]:
+    return _found({m: entry.find(m, *basis, target=setting.place) for m in HARDWARE})
 
 
 def _qualities(entry: Entry) -> tuple[str, ...]:

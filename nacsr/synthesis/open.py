@@ -6,7 +6,7 @@ ports. There is no maximum clock: no open tool knows the delays of these devices
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nacsr.cost.rtl import DSP_BITS, product, table
@@ -89,7 +89,11 @@ def run(job: Job) -> Result:
         raise CompileError(msg)
     measured = [
         *_mapped(job, netlist),
-        job.measurement("mismatches", seen.mismatches, "simulation", seen.tool, stage="rtlsim"),
+        # labelled: a study compares the same design on its own events
+        replace(
+            job.measurement("mismatches", seen.mismatches, "simulation", seen.tool, stage="rtlsim"),
+            label="synth",
+        ),
     ]
     told = f"{seen.events} events simulated"
     for metric in ("latency_cycles", "ii_cycles"):
