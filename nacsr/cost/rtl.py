@@ -175,7 +175,11 @@ def _held(
     graph: Graph, read: Sequence[Bits], registers: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Flip-flops and shift registers of every op; bits of one value that two casts hold for as
-    long are held once."""
+    long are held once, and of what a cast adds to a word, zeros and copies of its sign, none."""
+    read = [
+        bits.inside(graph.ops[op.args[0]].type) if op.name == "cast" else bits
+        for op, bits in zip(graph.ops, read, strict=True)
+    ]
     found = [(f * b.count, s * b.count) for (f, s), b in zip(registers, read, strict=True)]
     kept: dict[tuple[int, tuple[int, int]], list[Bits]] = {}
     for index in sorted(range(len(graph.ops)), key=lambda k: -read[k].count):

@@ -103,7 +103,7 @@ def _line(metric: str, measured: str, expected: str, group: Sequence[Compared]) 
     if ratios:
         said += f"median {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     else:
-        said += "nothing was expected"
+        said += f"none expected, {'some' if any(p.measured.value for p in group) else 'none'} found"
     said += f", {len(group)} design{'s' if len(group) > 1 else ''}"
     banded = [p.inside for p in group if p.inside is not None]
     return said + (f", {sum(banded)} of {len(banded)} in the band" if banded else "")

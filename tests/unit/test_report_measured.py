@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from nacsr.records import Candidate, Found, Outcome
 from nacsr.report import measured
 from nacsr.report.table import console
 from nacsr.spec import StudySpec
-from nacsr.targets import target
 
 WORD = Fixed(8, 4)
 SETTING = Setting((Feature("x", WORD),), ("a", "b"), Scaling("external", (0,), (0,)), "vu13p", 200)
@@ -37,7 +37,7 @@ def found(family: str, accuracy: float, csynth: float, rtl: float, luts: float |
     stages = [("analytic", "csynth", csynth, None), ("analytic", "rtl", rtl, 0.2 * rtl)]
     stages += [] if luts is None else [("yosys", "vsynth", luts, None)]
     numbers = [
-        Measurement(name, value, method, stage, "tool 1", target("vu13p").part, "d", error)
+        Measurement(name, value, method, stage, "tool 1", SETTING.place, "d", error)
         for method, stage, count, error in stages
         for name, value in {**RESOURCES, "luts": count}.items()
     ]
@@ -105,6 +105,24 @@ def test_a_design_that_was_not_synthesised_is_named(
         front = opened(archive)
     assert [r.luts for r in front.rows] == [400]
     assert any(large.candidate.id in line and "Not synthesised" in line for line in front.lines)
+
+
+def test_numbers_of_another_clock_or_flow_are_not_ranked(tmp_path: Path) -> None:
+    placed = found("network", 0.7, 1000, 500, 400)
+    reports = [
+        replace(m, method="vivado", stage="pnr", target=where, flags=f"flow {flow}")
+        for m in placed.measurements
+        if m.stage == "vsynth"
+        for where, flow in ((SETTING.place, "hls"), ("xc7z020 @ 100 MHz", "rtl"))
+    ]
+    moved = replace(placed, measurements=(*placed.measurements, *reports))
+    with archive_of(tmp_path, moved) as archive:
+        (entry,) = archive.front(("accuracy", "luts"), "vivado", "pnr")
+        luts = entry.find("luts", "vivado", "pnr", target=SETTING.place)
+        pairs = measured.compared([entry])
+    assert luts is not None
+    assert luts.flags == "flow hls"
+    assert {p.measured.method for p in pairs} == {"yosys"}  # HLS is no measurement of our Verilog
 
 
 def test_a_mixed_front_says_so_on_every_row(tmp_path: Path) -> None:
