@@ -142,6 +142,16 @@ def test_shared_multipliers_of_constants():
     assert (one.ii_cycles, four.ii_cycles) == (1, 4)
 
 
+def test_registers_do_not_jump_where_products_begin_to_take_turns():
+    build = Build("latency", reuse_factor=4)
+    sizes = [(128, n, 5) for n in range(40, 72)]
+    layers = [dense_layers(s, Fixed(12, 4), Fixed(16, 6)) for s in sizes]
+    ffs = np.array([expected(x, "vu13p", 200.0, build).ffs for x in layers])
+    assert np.abs(np.diff(ffs) / ffs[1:]).max() < 0.1  # from 55 outputs on products are the same
+    many = [expected(layers[8], "vu13p", 200.0, Build(reuse_factor=r)).ffs for r in (3, 4, 8, 64)]
+    assert many == sorted(many)
+
+
 def test_strategy_resource_without_reuse_is_a_loop():
     one, loop = (dense(FULL + np.arange(24), Build(s)) for s in ("latency", "resource"))
     assert loop.dsps == one.dsps
