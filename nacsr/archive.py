@@ -375,7 +375,7 @@ class Archive:
         for entry in self.entries(designs_only=True):
             basis = entry.basis(names, (Basis(method, stage), *instead), place)
             values = [
-                None if basis is None else _value(entry, name, basis, place) for name in names
+                None if basis is None else value_of(entry, name, basis, place) for name in names
             ]
             if entry.failed or any(v is None for v in values):
                 continue
@@ -391,7 +391,8 @@ class Archive:
         return [entry for _, entry in sorted(front, key=lambda pe: (pe[0], pe[1].id))]
 
 
-def _value(entry: Entry, metric: str, basis: Basis, place: str) -> float | None:
+def value_of(entry: Entry, metric: str, basis: Basis, place: str) -> float | None:
+    """What a front ranks a design by, on a part at a clock; None where that is not known."""
     if metric in HARDWARE or metric in TIMING:
         found = entry.find(metric, *basis, target=place)
     elif metric in ARCHITECTURE:  # the same for every flow

@@ -49,7 +49,7 @@ def front(
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
     from nacsr.measure import ESTIMATED, USUAL_STAGE, Basis
-    from nacsr.report.rows import absent, rows
+    from nacsr.report.rows import absent, rows, unknown_to
     from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
 
@@ -66,6 +66,9 @@ def front(
         if not found and first not in archive.bases():
             known = ", ".join(map(str, archive.bases())) or "none"
             msg = f"{run}: no design has hardware numbers of {first}; it has {known}"
+            raise SpecError(msg)
+        if not found and (why := unknown_to(archive, names, limits(spec), (first, *others))):
+            msg = f"{run}: {why}"
             raise SpecError(msg)
     if json:
         print_json([row.to_dict() for row in shown])

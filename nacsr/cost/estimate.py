@@ -53,7 +53,8 @@ class Cost:
     counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
     that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of,
     ``flags`` what else they assume: how hls4ml builds the layers, which functions were meant;
-    ``calibration`` is the digest of what they were refitted with, or "".
+    ``calibration`` is the digest of what they were refitted with, or "", ``refitted`` which of
+    them were.
     """
 
     luts: int
@@ -67,6 +68,7 @@ class Cost:
     stage: str = "csynth"
     flags: str = ""
     calibration: str = ""
+    refitted: tuple[str, ...] = ()
 
     def measurements(
         self, target: Target, clock_mhz: float, digest: str
@@ -79,15 +81,14 @@ class Cost:
             digest: digest of the graph.
         """
         where = place(target, clock_mhz)
-        refitted = f" + calibration {self.calibration}" if self.calibration else ""
-        tool = tool_name() + refitted
+        by = f" + calibration {self.calibration}"
         return tuple(
             Measurement(
                 metric,
                 float(getattr(self, metric)),
                 "analytic",
                 self.stage,
-                tool,
+                tool_name() + (by if metric in self.refitted else ""),
                 where,
                 digest,
                 self._error(metric),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nacsr.archive import Archive, Entry
+from nacsr.archive import Archive, Entry, value_of
 from nacsr.cost import share, within
 from nacsr.design import Setting
 from nacsr.emit import default_flow
@@ -190,6 +190,36 @@ def absent(archive: Archive, rows: Sequence[Row]) -> list[str]:
             why = f"all {designs} designs are dominated, failed or beyond a limit"
         lines.append(f"No {family} is on this front: {why}.")
     return lines
+
+
+def unknown_to(
+    archive: Archive, objectives: Sequence[str], limits: Iterable[str], bases: Sequence[Basis]
+) -> str:
+    """Which objectives or limits no design has a number of, and what to do; "" if none is such.
+
+    Args:
+        archive: of the run.
+        objectives: metrics of the front.
+        limits: metrics that are limited.
+        bases: methods and stages whose hardware numbers count.
+    """
+    entries, own = archive.entries(designs_only=True), archive.place()
+
+    def known(name: str, place: str = own) -> bool:
+        return any(value_of(e, name, b, place) is not None for e in entries for b in bases)
+
+    lacking = [n for n in objectives if not known(n)]
+    limited = [n for n in limits if n not in lacking and not known(n)]
+    missing = (*lacking, *limited)
+    if not entries or not missing:
+        return ""
+    at = f" on {own}, the run's part and clock" if any(known(n, "") for n in missing) else ""
+    why = f"{' or '.join(map(str, bases))} has no {', '.join(missing)} of any design{at}"
+    rest = [n for n in objectives if n not in lacking] or [n for n in ("luts",) if known(n)]
+    if rest and not limited:
+        return f"{why}; use --objectives {','.join(rest)}"
+    reason = f", and the study limits {', '.join(limited)}" if limited else ""
+    return f"{why}{reason}; choose another method or stage"
 
 
 def _row(entry: Entry, setting: Setting, basis: Basis) -> Row:

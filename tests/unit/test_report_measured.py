@@ -13,6 +13,7 @@ from nacsr.archive import Archive
 from nacsr.cli.app import app
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Setting
+from nacsr.errors import SpecError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, Graph
 from nacsr.measure import Measurement
@@ -141,3 +142,39 @@ def test_a_mixed_front_says_so_on_every_row(tmp_path: Path) -> None:
     assert sorted(line.split()[-1] for line in rows) == ["analytic/rtl", "yosys/vsynth"]
     nothing = run.invoke(app, ["front", str(tmp_path), "--method", "vivado"])
     assert "it has analytic/csynth, analytic/rtl, yosys/vsynth" in str(nothing.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "study", "says"),
+    [
+        ([], {}, "vivado/pnr has no latency_cycles of any design; use --objectives accuracy,luts"),
+        (["--objectives", "ii_cycles"], {}, "no ii_cycles of any design; use --objectives luts"),
+        (["--objectives", "rmse,luts"], {}, "no rmse of any design; use --objectives luts"),
+        (
+            ["--objectives", "accuracy,luts"],
+            {"constraints": {"latency_cycles": 9}},
+            "and the study limits latency_cycles; choose another method or stage",
+        ),
+        (["--objectives", "luts"], {}, "MHz, the run's part and clock, and the study limits dsps"),
+    ],
+)
+def test_an_empty_front_says_what_no_design_has(
+    tmp_path: Path, options: list[str], study: dict[str, object], says: str
+) -> None:
+    places = [] if "the run's part" in says else [SETTING.place]
+    design = found("network", 0.7, 1000, 500, None)
+    placed = [
+        Measurement(name, 9.0, "vivado", "pnr", "Vivado 1", place, "d")
+        for name in ("luts", "dsps", "ffs", "brams")
+        for place in ("another part", *places)
+    ]
+    changes = {"objectives": ["accuracy", "luts", "latency_cycles"], **study}
+    made = Found(design.candidate, (*design.measurements, *placed), design.graph)
+    archive_of(tmp_path, made, **changes).close()
+    asked = ["front", str(tmp_path), "--method", "vivado", *options]
+    nothing = CliRunner().invoke(app, asked)
+    assert isinstance(nothing.exception, SpecError)
+    assert says in str(nothing.exception)
+    if places and not study:
+        ranked = CliRunner().invoke(app, [*asked, "--objectives", "accuracy,luts"])
+        assert "Front: 1 designs" in ranked.output

@@ -17,13 +17,14 @@ from nacsr.compiler import compile as compile_source
 from nacsr.cost.rtl import product
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting
-from nacsr.errors import CompileError, SpecError, ToolError
+from nacsr.errors import CompileError, FileError, SpecError, ToolError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, Graph
 from nacsr.synthesis import TOOLS, Job, Result, Tool, available, cache, synthesise
 from nacsr.synthesis.open import LUT_BAND
 from nacsr.testing import random_graph
 from nacsr.tools import process, yosys
+from tests.unit.test_cli import call, refused
 
 OPEN = available("yosys")
 needs_yosys = pytest.mark.skipif(OPEN is not None, reason=OPEN or "")
@@ -341,6 +342,29 @@ def test_what_cannot_be_asked_for(calls: list[Job]) -> None:
         synthesise(design, "fake", stage="csynth")
     with pytest.raises(SpecError, match="above 0 s, not 0"):
         synthesise(design, "fake", limit_s=0)
+
+
+def test_a_folder_that_holds_something_is_left_alone(calls: list[Job], tmp_path: Path) -> None:
+    design = compile_source("x0 + x1", to="rtl")
+    project = design.emit(tmp_path / "project")
+    (project / "measurements.json").write_text("{}")
+    with pytest.raises(FileError, match="exists and is not empty; name a new folder"):
+        synthesise(design, "fake", folder=project)
+    with pytest.raises(FileError, match="Not a directory"):
+        synthesise(design, "fake", folder=project / "README.md")
+    assert (project / "measurements.json").read_text() == "{}"
+    assert not calls
+
+
+def test_edited_sources_are_not_taken_for_the_design(
+    calls: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = compile_source("x0 + x1", to="rtl").emit(tmp_path / "project")
+    assert call(capsys, "synth", project, "--tool", "fake")[0] == 0
+    source = next(project.rglob("trigger.v"))
+    source.write_text(source.read_text() + "// mine\n")
+    assert "trigger.v edited since" in refused(capsys, "synth", project, "--tool", "fake")
+    assert len(calls) == 1
 
 
 def test_time_that_is_over(calls: list[Job]) -> None:
