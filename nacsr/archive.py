@@ -20,7 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.errors import ArchiveError
+from nacsr.errors import ArchiveError, SpecError
 from nacsr.ir import Graph, parse
 from nacsr.measure import (
     ARCHITECTURE,
@@ -35,6 +35,8 @@ from nacsr.measure import (
 )
 from nacsr.records import Candidate, Found, Outcome
 from nacsr.search.pareto import nondominated
+from nacsr.targets import place as target_name
+from nacsr.targets import target as find_target
 
 FORMAT = 1
 FILE = "archive.sqlite"
@@ -86,18 +88,23 @@ class Entry:
             raise ArchiveError(msg)
         return parse(self.graph_text)
 
-    def find(self, metric: str, method: str, stage: str, label: str = "") -> Measurement | None:
-        """The latest measurement of that metric, method and stage."""
+    def find(
+        self, metric: str, method: str, stage: str, label: str = "", target: str = ""
+    ) -> Measurement | None:
+        """The latest measurement of that kind, on that target if one is named."""
         for m in reversed(self.measurements):
             if (m.metric, m.method, m.stage, m.label) == (metric, method, stage, label):
-                return m
+                if not target or m.target == target:
+                    return m
         return None
 
-    def basis(self, metrics: Iterable[str], choices: Iterable[Basis]) -> Basis | None:
+    def basis(
+        self, metrics: Iterable[str], choices: Iterable[Basis], target: str = ""
+    ) -> Basis | None:
         """The first of several in which all those metrics are known, so never a mix of two."""
-        wanted = [m for m in metrics if m in HARDWARE]
+        wanted = [m for m in metrics if m in HARDWARE or m in TIMING]
         for basis in choices:
-            if all(self.find(m, *basis) is not None for m in wanted):
+            if all(self.find(m, *basis, target=target) is not None for m in wanted):
                 return basis
         return None
 
@@ -106,9 +113,9 @@ class Entry:
         """Why this candidate may not be on a front, or ""."""
         if self.candidate.reason:
             return self.candidate.reason
-        for what, method, stage in (("C++", "g++", "csim"), ("Verilog", "simulation", "rtlsim")):
-            check = self.find("mismatches", method, stage)
-            if check is not None and check.value > 0:
+        for check in self.measurements:  # a run without one does not undo one that has some
+            if check.metric == "mismatches" and check.value > 0:
+                what = "C++" if check.method == "g++" else "Verilog"
                 return f"{check.value:.0f} output words differ between {what} and interpreter"
         return ""
 
@@ -312,6 +319,17 @@ class Archive:
             "jobs": int(jobs),
         }
 
+    def place(self) -> str:
+        """Part and clock of the run, as measurements name them; "" if none is written down."""
+        setting = self.meta("setting")
+        if setting is None:
+            return ""
+        try:
+            read = json.loads(setting)
+            return target_name(find_target(read["target"]), float(read["clock_mhz"]))
+        except (*MALFORMED, SpecError):
+            return ""
+
     def bases(self) -> list[Basis]:
         """Every method and stage of which some design has a number of LUTs, in order."""
         found = {
@@ -332,7 +350,8 @@ class Archive:
     ) -> list[Entry]:
         """The designs that no other design dominates, best in the first objective first.
 
-        Hardware metrics are compared within one method and stage only; physics metrics are
+        Hardware metrics are compared within one method and stage only, and on the run's own part
+        and clock (reports of another one may be attached to a design); physics metrics are
         the bit-true ones of the validation events. A design that lacks one of them, failed,
         or exceeds a limit is left out; so are formulas where bit operations are an objective.
 
@@ -350,11 +369,14 @@ class Archive:
         names = [*objectives, *(limits or {})]
         for name in names:
             check_name("objective", name, dict.fromkeys((*OBJECTIVES, *TIMING)))
+        place = self.place()
         kept: list[Entry] = []
         points: list[list[float]] = []
         for entry in self.entries(designs_only=True):
-            basis = entry.basis(names, (Basis(method, stage), *instead))
-            values = [None if basis is None else _value(entry, name, basis) for name in names]
+            basis = entry.basis(names, (Basis(method, stage), *instead), place)
+            values = [
+                None if basis is None else value_of(entry, name, basis, place) for name in names
+            ]
             if entry.failed or any(v is None for v in values):
                 continue
             numbers = dict(zip(names, [v for v in values if v is not None], strict=True))
@@ -369,9 +391,10 @@ class Archive:
         return [entry for _, entry in sorted(front, key=lambda pe: (pe[0], pe[1].id))]
 
 
-def _value(entry: Entry, metric: str, basis: Basis) -> float | None:
+def value_of(entry: Entry, metric: str, basis: Basis, place: str) -> float | None:
+    """What a front ranks a design by, on a part at a clock; None where that is not known."""
     if metric in HARDWARE or metric in TIMING:
-        found = entry.find(metric, *basis)
+        found = entry.find(metric, *basis, target=place)
     elif metric in ARCHITECTURE:  # the same for every flow
         found = next((m for m in reversed(entry.measurements) if m.metric == metric), None)
     else:

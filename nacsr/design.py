@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from nacsr.archive import Archive
 from nacsr.cost import Build, Cost, estimate
 from nacsr.cost.calibration import Calibration
+from nacsr.cost.estimate import STAGES as ESTIMATES
 from nacsr.cost.rtl import estimate_rtl
 from nacsr.data.words import Feature, Scaling, to_words
 from nacsr.emit import FLOWS
@@ -27,6 +28,8 @@ from nacsr.errors import ArchiveError, DataError, FixedError, SpecError, unknown
 from nacsr.fixed import Fixed, Raw
 from nacsr.frontends.stem import bind
 from nacsr.ir import Graph, evaluate
+from nacsr.measure import HARDWARE_STAGES, check_name
+from nacsr.targets import place
 from nacsr.targets import target as find_target
 
 CLOCK_MHZ = (50.0, 800.0)
@@ -53,6 +56,11 @@ class Setting:
     scaling: Scaling
     target: str
     clock_mhz: float
+
+    @property
+    def place(self) -> str:
+        """Part and clock, as measurements name them."""
+        return place(find_target(self.target), self.clock_mhz)
 
     def to_json(self) -> str:
         """As the archive keeps it."""
@@ -182,25 +190,45 @@ class Design:
 
     def cost(self, stage: str | None = None) -> Cost:
         """Analytic cost at the setting's device and clock: of C-synthesis for hls and hls4ml,
-        of the scheduled operators for rtl; refitted by the calibration, if there is one.
+        of the scheduled operators for rtl; refitted by the calibration, if there is one that has
+        rows for that.
 
         Args:
-            stage: ``vsynth`` for what logic synthesis would leave of hls or hls4ml.
+            stage: ``vsynth`` for what logic synthesis would leave of hls or hls4ml; any stage
+                that the calibration leads to from the flow's own (``csynth``, or ``rtl``).
 
         Raises:
             SpecError: for options of hls4ml in another flow, or another stage.
             EmitError, GraphError: if the design cannot be unrolled for rtl.
         """
+        calibration, beyond = self.calibration, stage not in (None, self.own_stage)
+        if calibration is not None and beyond and not self.not_refitted(stage):
+            return calibration.apply(self._estimated(None), self.flow, self.graph, stage)
         found = self._estimated(stage)
+        return found if calibration is None else calibration.apply(found, self.flow, self.graph)
+
+    @property
+    def own_stage(self) -> str:
+        """What the flow's estimates speak of if nothing else is asked for."""
+        return "rtl" if self.flow == "rtl" else "csynth"
+
+    def not_refitted(self, stage: str | None = None) -> str:
+        """Why ``cost(stage)`` is not refitted, in words; "" if it is."""
         if self.calibration is None:
-            return found
-        return self.calibration.apply(found, self.flow, self.graph)
+            return "there is no calibration"
+        wanted = stage or self.own_stage
+        return self.calibration.lacking(self.flow, self.graph, self.own_stage, wanted)
 
     def _estimated(self, stage: str | None) -> Cost:
+        known = ("rtl",) if self.flow == "rtl" else ESTIMATES
+        if stage is not None and stage not in known:
+            check_name("stage", stage, dict.fromkeys(HARDWARE_STAGES))
+            msg = f"flow {self.flow} has estimates of stage {', '.join(known)}, not {stage}"
+            if stage in ("vsynth", "pnr"):  # what Vivado's reports can lead to
+                msg += f", which takes a calibration: {self.not_refitted(stage)}"
+            msg += "; leave the stage out"
+            raise SpecError(msg)
         if self.flow == "rtl":
-            if stage not in (None, "rtl"):
-                msg = f"the cost of flow rtl is that of stage rtl, not {stage}; leave the stage out"
-                raise SpecError(msg)
             scalar, timing = prepare(self.graph, self.period_ns)
             return estimate_rtl(scalar, timing, Pipeline(scalar, timing).kept())
         build = Build() if self.options is None else Build(**asdict(self.options))

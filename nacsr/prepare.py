@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from nacsr.luts import LutFunc, lut_functions, refitted
 from nacsr.measure import ARCHITECTURE, HARDWARE, QUALITY, judged_as
 from nacsr.spec import StudySpec
 from nacsr.teacher import taught
+
+_log = logging.getLogger("nacsr")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +93,12 @@ def prepare(
         scaling = fit_scaling(words[parts.train], features, dataset.array)
     check_words(x[parts.train], words[parts.train], features, dataset.array)
     events = Events(words, dataset.y, dataset.weights)
+    if calibration is not None and all(r.of != r.stage for r in calibration.rows):
+        _log.warning(
+            "calibration %s has no factors of csynth at csynth, so it refits nothing that this "
+            "study selects by; calibrate with reports of C-synthesis",
+            calibration.digest,
+        )
     own = _own_luts(spec)
     teacher = _teacher(spec, dataset, x[parts.train])
     problem = Problem(

@@ -44,6 +44,11 @@ TARGETS: Mapping[str, Target] = {
 }
 
 
+def place(device: Target, clock_mhz: float) -> str:
+    """Part and clock, as measurements of hardware name them."""
+    return f"{device.part} @ {clock_mhz:g} MHz"
+
+
 def target(name: str) -> Target:
     """The target of that name.
 

@@ -47,7 +47,10 @@ def cost(
     row: HallRow = None,
     stage: Annotated[
         str | None,
-        typer.Option(help="csynth (hls and hls4ml), vsynth: what logic synthesis leaves, or rtl."),
+        typer.Option(
+            help="csynth (hls and hls4ml), vsynth: what logic synthesis leaves, or rtl; vsynth "
+            "and pnr of any flow with a calibration that leads there."
+        ),
     ] = None,
     io: Io = None,
     strategy: Strategy = None,
@@ -86,6 +89,9 @@ def cost(
     device = find_target(where.target)
     found = _cost(design, method, stage)
     measurements = found.measurements(device, where.clock_mhz, design.graph.digest)
+    refitted = found.refitted if isinstance(found, Cost) else ()
+    if design.calibration is not None and not refitted:
+        typer.echo(_not_refitted(design, method, stage), err=True)
     if json:
         print_json([m.to_dict() for m in measurements])
         return
@@ -104,13 +110,15 @@ def cost(
     console.print(shown)
     first = measurements[0]
     flags = f" ({first.flags})" if first.flags else ""
-    console.print(f"Method: {first.method}, stage: {first.stage}, {first.tool}{flags}.")
-    if isinstance(found, Cost) and found.calibration:
-        console.print(f"Refitted by calibration {found.calibration}; the breakdown by op is not.")
+    console.print(f"Method: {first.method}, stage: {first.stage}{flags}. By {first.tool}.")
+    if isinstance(found, Cost) and refitted:
+        what = ", ".join(refitted)
+        console.print(f"Refitted by calibration {found.calibration}: {what}; nothing else.")
     for text in measured(source[0]) if len(source) == 1 else ():
         console.print(f"Measured:{text}", highlight=False)
     if by_op:
-        console.print(_by_op(found) if isinstance(found, Cost) else _by_kind(found))
+        rtl = design.flow == "rtl"
+        console.print(_by_op(found, rtl) if isinstance(found, Cost) else _by_kind(found))
 
 
 def _cost(design: Design, method: str, stage: str | None) -> Cost | DaCost:
@@ -129,6 +137,13 @@ def _cost(design: Design, method: str, stage: str | None) -> Cost | DaCost:
     return da_cost(design.graph)
 
 
+def _not_refitted(design: Design, method: str, stage: str | None) -> str:
+    """A line on a calibration that changes nothing."""
+    if method == "analytic":
+        return f"not refitted: {design.not_refitted(stage)}"
+    return f"not refitted: a calibration is of analytic estimates, not of method {method}"
+
+
 def _by_kind(found: DaCost) -> Table:
     shown = Table(title="By kind of operation of the unrolled design")
     for column in ("kind", "LUT"):
@@ -138,8 +153,8 @@ def _by_kind(found: DaCost) -> Table:
     return shown
 
 
-def _by_op(found: Cost) -> Table:
-    if found.stage == "rtl":
+def _by_op(found: Cost, rtl: bool) -> Table:
+    if rtl:
         shown = Table(title="By operation of the unrolled design: the stage that computes it")
         columns: tuple[str, ...] = ("value", "op", "LUT", "DSP", "FF", "BRAM18", "stage")
     else:

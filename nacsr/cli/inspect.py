@@ -50,7 +50,7 @@ def front(
     from nacsr.errors import SpecError
     from nacsr.measure import ESTIMATED, USUAL_STAGE, Basis
     from nacsr.report.references import winners
-    from nacsr.report.rows import absent, rows
+    from nacsr.report.rows import absent, rows, unknown_to
     from nacsr.report.table import console, table
     from nacsr.study import limits, stored_spec
 
@@ -59,13 +59,17 @@ def front(
     with Archive(run) as archive:
         spec = stored_spec(archive)
         names = objectives.split(",") if objectives else spec.objectives
-        found = archive.front([n.strip() for n in names], *first, limits(spec), others)
+        names = [n.strip() for n in names]
+        found = archive.front(names, *first, limits(spec), others)
         setting = setting_of(archive)
-        shown = rows(found, setting, (first, *others))
+        shown = rows(found, setting, (first, *others), [*names, *limits(spec)])
         missing = [*winners(shown), *absent(archive, shown)]
         if not found and first not in archive.bases():
             known = ", ".join(map(str, archive.bases())) or "none"
             msg = f"{run}: no design has hardware numbers of {first}; it has {known}"
+            raise SpecError(msg)
+        if not found and (why := unknown_to(archive, names, limits(spec), (first, *others))):
+            msg = f"{run}: {why}"
             raise SpecError(msg)
     if json:
         print_json([row.to_dict() for row in shown])

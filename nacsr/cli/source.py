@@ -117,4 +117,14 @@ def design_of(
     from nacsr.compiler import compile as compile_source
 
     one = source[0] if len(source) == 1 else source
-    return compile_source(one, ranges=parse_ranges(range_), lut=parse_lut(lut), **given)
+    design = compile_source(one, ranges=parse_ranges(range_), lut=parse_lut(lut), **given)
+    if isinstance(one, str) and _like_a_name(one) and not Path(one).exists():
+        said = "taken as a formula of one variable; no such file or folder"
+        typer.echo(f"nacsr: {one!r} is {said}", err=True)
+    return design
+
+
+def _like_a_name(text: str) -> bool:
+    """Whether a formula is one word that may have been meant as a file; ``x`` and ``x0`` not."""
+    short = len(text) < 200  # names of files are
+    return short and text.isidentifier() and re.fullmatch(r"[A-Za-z]_?\d*", text) is None

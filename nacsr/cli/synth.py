@@ -62,6 +62,8 @@ def synth(
     Example: nacsr synth runs/jets:3fa2 --out synthesised --limit 1200
     """
     from nacsr.compiler import run_and_id
+    from nacsr.emit.project import is_project, load
+    from nacsr.errors import SpecError
     from nacsr.synthesis import synthesise
     from nacsr.synthesis.ingest import keep
 
@@ -76,6 +78,14 @@ def synth(
         lut=lut,
         row=row,
     )
+    folder = Path(source[0])
+    if len(source) == 1 and is_project(folder) and (edited := load(folder).edited):
+        msg = (
+            f"{folder}: {', '.join(edited)} edited since they were emitted, and synth emits the "
+            "design anew, so edits would not be measured; run the project's own scripts and "
+            "attach the reports with 'nacsr ingest --force', or emit it again"
+        )
+        raise SpecError(msg)
     bar = Console(stderr=True)
     with bar.status(f"{tool}: synthesis, at most {limit:.0f} s"):
         found = synthesise(design, tool, stage=stage, folder=out, limit_s=limit, cache=not no_cache)

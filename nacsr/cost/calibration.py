@@ -211,24 +211,55 @@ class Calibration:
             stage: what the numbers are to speak of; that of the estimate if None.
 
         Raises:
-            SpecError: if another stage is asked for that has no row of every resource.
+            SpecError: if another stage is asked for that has no row of every resource (LUTs,
+                DSPs, FFs).
         """
         wanted = cost.stage if stage is None else stage
-        ours = (flow, kind_of(graph), cost.stage, wanted)
-        rows = {r.metric: r for r in self.rows if r.key[:4] == ours}
-        needed = {"luts", "dsps", "ffs"} if wanted != cost.stage else set()
-        if missing := sorted(needed - set(rows)):
-            msg = (
-                f"calibration {self.digest} has no {', '.join(missing)} at {wanted} for flow "
-                f"{flow}, {ours[1]}s; {_AGAIN} with reports of them"
-            )
+        rows = self._of(flow, graph, cost.stage, wanted)
+        lacking = self.lacking(flow, graph, cost.stage, wanted)
+        if lacking and wanted != cost.stage:
+            msg = f"{lacking}; {_AGAIN} with reports of them"
             raise SpecError(msg)
-        if not rows:
+        if lacking:
             return cost
         values = {m: round(r.factor * getattr(cost, m)) for m, r in rows.items()}
         kept = cost.bands if wanted == cost.stage else {}
         bands = {**kept, **{m: self._band(r) for m, r in rows.items()}}
-        return replace(cost, **values, bands=bands, stage=wanted, calibration=self.digest)
+        return replace(
+            cost,
+            **values,
+            bands=bands,
+            stage=wanted,
+            calibration=self.digest,
+            refitted=tuple(m for m in HARDWARE if m in rows),
+        )
+
+    def lacking(self, flow: str, graph: Graph, of: str, stage: str) -> str:
+        """What is not there to refit a design's estimate, in words; "" if it can be refitted.
+
+        Between two stages that takes rows of every resource, within one stage any row.
+
+        Args:
+            flow: back end.
+            graph: the design.
+            of: stage of the estimate.
+            stage: stage that the product is to speak of.
+        """
+        rows = self._of(flow, graph, of, stage)
+        missing = [m for m in ("luts", "dsps", "ffs") if m not in rows]
+        if not missing or (rows and of == stage):
+            return ""
+        what = ", ".join(missing) if rows else "row"
+        has = sorted({f"{r.flow} {r.kind}s {r.of} -> {r.stage}" for r in self.rows})
+        return (
+            f"calibration {self.digest} has no {what} for flow {flow}, {kind_of(graph)}s, "
+            f"{of} -> {stage} (it has {', '.join(has)})"
+        )
+
+    def _of(self, flow: str, graph: Graph, of: str, stage: str) -> dict[str, Fitted]:
+        """The rows of a design, by metric."""
+        ours = (flow, kind_of(graph), of, stage)
+        return {r.metric: r for r in self.rows if r.key[:4] == ours}
 
     def _band(self, row: Fitted) -> Band:
         about = f"{', '.join(row.tools)}, {', '.join(row.targets)}"

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from nacsr.cost.bands import Band
+from nacsr.cost.bands import Band, has_layers
+from nacsr.cost.da_fast import da_fast
 from nacsr.errors import EmitError, GraphError
 from nacsr.ir import Graph
 from nacsr.ir.passes.scalar import check, unrolled
 from nacsr.measure import Measurement
-from nacsr.targets import Target
+from nacsr.targets import Target, place
 
 if TYPE_CHECKING:
     from da4ml.types import CombLogic
@@ -31,6 +32,13 @@ BAND = Band(
     "xcvu13p, 2 ns (github.com/calad0i/JEDI-linear, Apache-2.0)",
 )
 """What its authors' own designs say; those are adders and multiplexers, hardly any tables."""
+
+LIMIT = 80_000
+"""Largest design, in LUTs as ``da_fast`` counts them: da4ml's solver takes about a minute for it.
+
+One matrix takes more than twice the time for twice the LUTs: of dense weights of 8 bits 64 x 64
+are 52,000 LUTs and 19 s of CPU time, 96 x 96 are 111,000 and two minutes on the same machine.
+"""
 
 PARTS: Mapping[int, str] = {
     0: "adders",
@@ -70,7 +78,7 @@ class DaCost:
             clock_mhz: a clock; the cost does not follow it.
             digest: of the graph.
         """
-        where, tool = f"{target.part} @ {clock_mhz:g} MHz", f"da4ml {version('da4ml')}"
+        where, tool = place(target, clock_mhz), f"da4ml {version('da4ml')}"
         rows = (("luts", self.luts, BAND.half_width(self.luts)), ("dsps", 0.0, None))
         return tuple(
             Measurement(metric, value, "da", STAGE, tool, where, digest, error, flags=FLAGS)
@@ -82,8 +90,9 @@ def da_cost(graph: Graph) -> DaCost:
     """da4ml's cost of a verified graph, of scalars or of layers.
 
     Raises:
-        EmitError: for a design too large to unroll, or an operation of which da4ml's cost does
-            not speak, such as a product of two variables.
+        EmitError: for a design too large to unroll or to solve (see ``LIMIT``), too deep for
+            da4ml, or with an operation of which its cost does not speak, such as a product of
+            two variables.
     """
     return cost_of(logic(graph))
 
@@ -98,10 +107,30 @@ def logic(graph: Graph) -> CombLogic:
 
     try:
         check(graph, "da4ml")
+        _check_time(graph)
         return traced(unrolled(graph))
     except GraphError as error:
         msg = f"no da cost: {error}"
-        raise EmitError(msg) from None
+    except RecursionError:  # it looks for what is read from the outputs up, a call an operation
+        msg = (
+            f"no da cost: {len(graph.ops)} operations are chained deeper than da4ml can follow; "
+            "ask for the analytic cost, or cut the chain into shorter designs"
+        )
+    raise EmitError(msg) from None
+
+
+def _check_time(graph: Graph) -> None:
+    """Refuse constant matrices that keep da4ml's solver busy for minutes."""
+    if not has_layers(graph):
+        return
+    luts = da_fast(graph)
+    if luts > LIMIT:
+        msg = (
+            f"no da cost: about {luts:,.0f} LUTs of shift-add logic would keep da4ml's solver busy "
+            f"for minutes; the limit is {LIMIT:,}. Ask for the analytic cost, or for this estimate "
+            "from Python: nacsr.cost.da_fast"
+        )
+        raise EmitError(msg)
 
 
 def cost_of(comb: CombLogic) -> DaCost:

@@ -48,7 +48,8 @@ class Matrix:
     """What the estimate asks of a constant matrix.
 
     Attributes:
-        digits: nonzero signed digits of each column that has any.
+        digits: nonzero signed digits of each column that has any, of those that are the same but
+            for sign and shift once.
         readers: whether each input has any.
         pairs: how often one pair of digits (of two inputs, at one distance) is met, were they
             spread evenly; over the root of the number of inputs fewer, since the solver takes
@@ -67,7 +68,7 @@ class Matrix:
         digits = csd_digits(weights)
         readers: Mask = digits.any(axis=1)  # type: ignore[assignment]
         inputs = int(readers.sum())
-        columns = digits.sum(0)
+        columns = digits.sum(0)[distinct(weights)]
         columns = columns[columns > 0]
         bits = int(np.abs(weights).max(initial=0)).bit_length()
         met = float((columns * (columns - 1)).sum()) / 2
@@ -86,6 +87,20 @@ class Matrix:
         return float(left * max(width + first + more, 1.0))
 
 
+def distinct(weights: Whole) -> list[int]:
+    """The first of the columns that are the same but for sign and shift: the others are wires.
+
+    >>> distinct(np.array([[1, -4, 3, 1], [3, -12, 1, 3]]))
+    [0, 2]
+    """
+    every = np.bitwise_or.reduce(weights, axis=0)
+    odd = weights // np.maximum(every & -every, 1)
+    first = np.take_along_axis(odd, (odd != 0).argmax(axis=0)[None], axis=0)
+    plain = np.ascontiguousarray((odd * np.sign(first)).T)
+    found = {column.tobytes(): place for place, column in reversed([*enumerate(plain)])}
+    return sorted(found.values())
+
+
 def da_fast(graph: Graph) -> float:
     """About ``da_cost(graph).luts``, in milliseconds.
 
@@ -95,7 +110,7 @@ def da_fast(graph: Graph) -> float:
     Raises:
         EmitError: for a product of two variables.
     """
-    if any(op.shape and op.name in REWRITTEN for op in graph.ops):
+    if any(op.name == "leaky_relu" or (op.shape and op.name in REWRITTEN) for op in graph.ops):
         graph = run(graph, TENSOR_PASSES)  # as before unrolling; otherwise they change little
     found = reaches(graph)
     masks = read(graph, found)

@@ -20,7 +20,7 @@ from nacsr.cost.use import WIRES, Use
 from nacsr.errors import SpecError, unknown
 from nacsr.ir import Graph
 from nacsr.measure import HARDWARE, Measurement, tool_name
-from nacsr.targets import Target
+from nacsr.targets import Target, place
 from nacsr.targets import target as find_target
 
 STAGES = ("csynth", "vsynth")
@@ -53,7 +53,8 @@ class Cost:
     counts 18-kbit blocks. ``bands`` gives for a metric how far reports were from it, where
     that is known; ``stage`` (a key of ``nacsr.measure.STAGES``) says what the numbers speak of,
     ``flags`` what else they assume: how hls4ml builds the layers, which functions were meant;
-    ``calibration`` is the digest of what they were refitted with, or "".
+    ``calibration`` is the digest of what they were refitted with, or "", ``refitted`` which of
+    them were.
     """
 
     luts: int
@@ -67,6 +68,7 @@ class Cost:
     stage: str = "csynth"
     flags: str = ""
     calibration: str = ""
+    refitted: tuple[str, ...] = ()
 
     def measurements(
         self, target: Target, clock_mhz: float, digest: str
@@ -78,16 +80,15 @@ class Cost:
             clock_mhz: the clock it was estimated at.
             digest: digest of the graph.
         """
-        where = f"{target.part} @ {clock_mhz:g} MHz"
-        refitted = f" + calibration {self.calibration}" if self.calibration else ""
-        tool = tool_name() + refitted
+        where = place(target, clock_mhz)
+        by = f" + calibration {self.calibration}"
         return tuple(
             Measurement(
                 metric,
                 float(getattr(self, metric)),
                 "analytic",
                 self.stage,
-                tool,
+                tool_name() + (by if metric in self.refitted else ""),
                 where,
                 digest,
                 self._error(metric),

@@ -23,6 +23,9 @@ SHARED_BITS = 9
 
 _TABLE_BITS = 17
 
+NARROW_BITS = 12
+"""Of narrower magnitudes the digits are looked up, and words of 32 bits sort faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerStatistics:
@@ -55,19 +58,35 @@ def counted(weight: Integers, bias: Integers, seen: Integers | int = 1) -> Layer
     """
     everything = int(np.bitwise_or.reduce(np.abs(weight), axis=None))
     bits = (everything // max(everything & -everything, 1)).bit_length() + 1 if everything else 0
-    digits = np.minimum(csd_digits(weight), 3)
-    keys = np.sort(weight * 4 + digits, axis=1)
+    keys = _keys(weight, everything.bit_length())
+    digits = keys & 3
+    keys.sort(axis=1)
     again = keys[:, 1:] == keys[:, :-1]
     total = _sum(digits, seen)
-    repeated = _sum(np.where(again, keys[:, 1:] & 3, 0), seen)
+    repeated = _sum((keys[:, 1:] & 3) * again, seen)
     return LayerStatistics(
         nonzero=sum(total[1:]),
         two_digit=total[2] - repeated[2],
         costly=total[3] - repeated[3],
         shared=_shared_pairs(weight, seen) if bits <= SHARED_BITS else 0.0,
         bits=bits,
-        leaves=float((LEAVES[digits].sum(0) + (bias != 0)).max(initial=0.0)),
+        leaves=float((LEAVES.take(digits).sum(0) + (bias != 0)).max(initial=0.0)),
     )
+
+
+def _keys(weight: Integers, bits: int) -> NDArray[np.signedinteger]:
+    """Each weight times four, and how many digits it has, at most three."""
+    if bits <= NARROW_BITS:
+        return _narrow_keys()[weight]
+    return weight * 4 + np.minimum(csd_digits(weight), 3)
+
+
+@lru_cache(maxsize=1)
+def _narrow_keys() -> NDArray[np.int32]:
+    """The same for all narrow weights; negative ones are found from the end of the table."""
+    words = np.arange(2 << NARROW_BITS)
+    words[1 << NARROW_BITS :] -= 2 << NARROW_BITS
+    return (words * 4 + np.minimum(csd_digits(words), 3)).astype(np.int32)
 
 
 def _sum(kinds: Integers, seen: Integers | int) -> list[float]:
@@ -80,7 +99,8 @@ def _sum(kinds: Integers, seen: Integers | int) -> list[float]:
 
 def _shared_pairs(weight: Integers, seen: Integers | int) -> float:
     """How often outputs repeat the sum of the same two neighbouring inputs, at all places."""
-    even, odd = weight[0 : len(weight) - 1 : 2], weight[1::2]
+    narrow = weight.astype(np.int32)  # two of SHARED_BITS fit, and sort faster
+    even, odd = narrow[0 : len(weight) - 1 : 2], narrow[1::2]
     keys = ((even << (SHARED_BITS + 1)) + odd) * ((even != 0) & (odd != 0))
     keys.sort(axis=1)
     later = keys[:, 1:]

@@ -33,7 +33,7 @@ PRODUCT_REGISTERS = 0.56
 thirds of it): the same 20 layers."""
 WAITING_REGISTERS = 0.8
 """Registers a nonzero weight and bit of the accumulator where constants share multipliers in
-strategy latency: 19 layers."""
+strategy latency: 19 layers, with a hundred and more constants a multiplier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,8 @@ def _limited(use: Use, product: Product, weights: LayerStatistics, build: Build)
     """Strategy latency with a reuse factor: constants take turns at fewer multipliers.
 
     Wider layers may be done sooner, in reports as here: more of their products are the same.
+    The part of the products that finds no multiplier free waits in registers, the others stay in
+    a pipeline: no report has so few constants a multiplier that both count.
     """
     total = product.inputs * product.outputs * product.places
     multipliers = math.ceil(total / build.reuse_factor)
@@ -171,11 +173,13 @@ def _limited(use: Use, product: Product, weights: LayerStatistics, build: Build)
     turns = math.ceil(weights.costly / multipliers)
     if turns <= 1:
         return replace(use, pipelined=False)
+    waiting = 1.0 - multipliers / weights.costly
+    registers = WAITING_REGISTERS * product.accumulator * weights.nonzero
     return replace(
         use,
         dsps=min(use.dsps, multipliers * each),
-        ffs=round(WAITING_REGISTERS * product.accumulator * weights.nonzero),
-        live=0,
+        ffs=round(waiting * registers),
+        live=round((1.0 - waiting) * use.live),
         cycles=turns,
         pipelined=False,
     )

@@ -14,7 +14,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nacsr.cost.bands import RTL
 from nacsr.cost.demand import Bits, demand
 from nacsr.cost.estimate import Cost, OpCost
 from nacsr.cost.rules import multiplier
@@ -24,6 +26,8 @@ from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, SERIAL_BITS, Sc
 from nacsr.ir.passes.thresholds import compared, threshold
 
 STAGE = "rtl"
+JOINED_WORDS = 512
+"""Words of a table that the multiplexers beside the LUTs join."""
 DSP_BITS = (10, 6)
 """Bits of the wider and the narrower operand from which on a product is made of DSPs."""
 
@@ -58,7 +62,7 @@ def estimate_rtl(graph: Graph, schedule: Schedule, registers: Sequence[tuple[int
         latency_cycles=valid,
         ii_cycles=1,
         rows=tuple(rows),
-        bands={},
+        bands=RTL,
         stage=STAGE,
     )
 
@@ -78,21 +82,13 @@ def _logic(op: Op, args: list[Op], read: Bits) -> tuple[int, int]:
     if op.name in ("min", "max"):
         return _comparator(op, args) + read.count, 0
     if op.name == "lut":
-        words = 1 << max(args[0].type.width - ROM_BITS, 0)
-        return words * _planes(op, read) if args[0].type.width > 1 else 0, 0
+        places = np.arange(read.low, read.high) + op.type.frac
+        words = op.array("table").astype(np.int64)
+        return table((words[:, None] >> places & 1).astype(np.uint8)), 0
     if op.name == "mul":
         a, b = args
         return product(a.type.width, b.type.width, (a.type.signed, b.type.signed))
     return read.count, 0  # select, relu
-
-
-def _planes(op: Op, read: Bits) -> int:
-    """Different bits of a table's words that are no constants: equal ones are made once."""
-    table = op.array("table")
-    places = range(read.low + op.type.frac, read.high + op.type.frac)
-    planes = {np.packbits(table >> k & 1).tobytes() for k in places}
-    constant = {np.packbits(np.full(table.shape, k)).tobytes() for k in (0, 1)}
-    return len(planes - constant)
 
 
 def _adder(op: Op, args: list[Op], read: Bits) -> int:
@@ -172,7 +168,8 @@ def _absorbed(graph: Graph, schedule: Schedule, read: Sequence[Bits]) -> set[int
             and len(arms) > own - 1
             and _registered(index, schedule, readers, outputs)
         ):
-            found.add(index)  # a register has a reset and a set
+            found.add(index)  # its register has a reset or a set; for another choice it has none
+            inputs[index] = LUT_INPUTS
             continue
         reader = _reader(graph, index, readers, outputs)
         if reader is None or schedule.cycle[reader] != schedule.ready(index):
@@ -217,7 +214,11 @@ def _held(
     graph: Graph, read: Sequence[Bits], registers: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """Flip-flops and shift registers of every op; bits of one value that two casts hold for as
-    long are held once."""
+    long are held once, and of what a cast adds to a word, zeros and copies of its sign, none."""
+    read = [
+        bits.inside(graph.ops[op.args[0]].type) if op.name == "cast" else bits
+        for op, bits in zip(graph.ops, read, strict=True)
+    ]
     found = [(f * b.count, s * b.count) for (f, s), b in zip(registers, read, strict=True)]
     kept: dict[tuple[int, tuple[int, int]], list[Bits]] = {}
     for index in sorted(range(len(graph.ops)), key=lambda k: -read[k].count):
@@ -229,6 +230,29 @@ def _held(
         else:
             others.append(read[index])
     return found
+
+
+def table(bits: NDArray[np.uint8]) -> int:
+    """LUTs of a table: one for each 64 words of a bit (UG574).
+
+    What joins them up to 512 words (F7, F8, F9) is beside the LUTs; beyond, a LUT chooses one of
+    four. Words of which a bit is constant take none, nor do those that are another 64 again, nor
+    a bit that is a bit of the address.
+
+    Args:
+        bits: of the words, (words, bits).
+    """
+    entries = len(bits)
+    block = min(entries, 1 << ROM_BITS)
+    address = np.arange(block)[:, None] >> np.arange(max(block.bit_length() - 1, 1)) & 1
+    wires = {column.astype(np.uint8).tobytes() for column in address.T}
+    wires |= {np.full(block, value, np.uint8).tobytes() for value in (0, 1)}
+    joined = math.ceil(entries / JOINED_WORDS / 4) if entries > JOINED_WORDS else 0
+    total = 0
+    for column in bits.T:
+        blocks = {row.tobytes() for row in np.ascontiguousarray(column).reshape(-1, block)}
+        total += len(blocks - wires) + (joined if len(blocks) > 1 else 0)
+    return total
 
 
 def product(a: int, b: int, signed: tuple[bool, bool] = (True, True)) -> tuple[int, int]:

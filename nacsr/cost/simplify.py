@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -49,7 +50,8 @@ class Node:
 
 def simplify(graph: Graph) -> list[Node]:
     """One node for every op of the graph, in order."""
-    graph = _factored(graph)
+    if any(op.name == "mul" for op in graph.ops):
+        graph = _factored(graph)
     graph = Graph(tuple(_minimal_ops(graph)), graph.outputs)
     zero = _zeros(graph)
     constant = _constants(graph, zero)
@@ -150,7 +152,14 @@ def _range(op: Op, args: Sequence[Op], ranges: Sequence[Range]) -> Range:
         wide = args[0].type.width > MAX_WIDTH
         if wide or (op.type.rounding is Rounding.TRN and op.type.overflow is Overflow.WRAP):
             return _cut(ranges[0], args[0].type.frac - op.type.frac, op.type)
+        return _cast(op.type, args[0].type, *map(int, ranges[0]))
     return OPS[op.name].bound(op, args, ranges)
+
+
+@lru_cache(maxsize=4096)  # in a search the same words are cast again and again
+def _cast(to: Fixed, source: Fixed, low: int, high: int) -> Range:
+    read, op = Op("input", (), source), Op("cast", (0,), to)
+    return OPS["cast"].bound(op, (read,), ((low, high),))
 
 
 def _cut(reach: Range, drop: int, to: Fixed) -> Range:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -32,6 +33,9 @@ PAIRS: Mapping[Basis, tuple[Basis, ...]] = {
     Basis("vivado", "pnr"): (RTL, OPEN, Basis("da", "pnr")),
 }
 """For every measurement what speaks of the same quantity: estimates, and what is closest to it."""
+
+VERILOG = frozenset({RTL, OPEN, Basis("da", "pnr")})
+"""What speaks of our Verilog; the others, of what HLS makes of our C++."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,15 @@ def _of(entry: Entry, expected: Basis, measured: Basis) -> list[Compared]:
     return [
         Compared(entry.id, candidate.family, candidate.title, e, m)
         for e, m in pairs
-        if e is not None and m is not None
+        if e is not None and m is not None and e.target == m.target and _fits(expected, m)
     ]
+
+
+def _fits(expected: Basis, measured: Measurement) -> bool:
+    """Whether an estimate speaks of the flow that was measured; reports name theirs."""
+    named = re.search(r"\bflow (\w+)", measured.flags)
+    flow = named[1] if named else "rtl" if measured.method == OPEN.method else ""
+    return bool(flow) and (flow == "rtl") == (expected in VERILOG)
 
 
 def summary(pairs: Sequence[Compared]) -> list[str]:
@@ -93,7 +104,7 @@ def _line(metric: str, measured: str, expected: str, group: Sequence[Compared]) 
     if ratios:
         said += f"median {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     else:
-        said += "nothing was expected"
+        said += f"none expected, {'some' if any(p.measured.value for p in group) else 'none'} found"
     said += f", {len(group)} design{'s' if len(group) > 1 else ''}"
     banded = [p.inside for p in group if p.inside is not None]
     return said + (f", {sum(banded)} of {len(banded)} in the band" if banded else "")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nacsr.archive import Archive, Entry
+from nacsr.archive import Archive, Entry, value_of
 from nacsr.cost import share, within
 from nacsr.design import Setting
 from nacsr.emit import default_flow
@@ -126,12 +127,15 @@ class Row:
 
 
 def mixed(rows: Sequence[Row]) -> str:
-    """A warning where rows have numbers of several methods or stages, or ""."""
-    counts = Counter(str(r.basis) for r in rows)
+    """A warning where rows have numbers of several methods, stages or flows, or ""."""
+    flows = [re.findall(r"\bflow \w+", r.hardware) for r in rows]
+    counts = Counter(
+        " ".join([str(r.basis), *sorted(set(f))]) for r, f in zip(rows, flows, strict=True)
+    )
     if len(counts) < 2:
         return ""
     which = ", ".join(f"{n} by {name}" for name, n in sorted(counts.items()))
-    return f"Mixed as asked, and not the same quantity: {which}."
+    return f"Mixed, and not the same quantity: {which}."
 
 
 def quality(rows: Sequence[Row]) -> str:
@@ -145,11 +149,21 @@ def labels(rows: Sequence[Row], classes: Sequence[str]) -> list[str]:
 
 
 def rows(
-    front: Sequence[Entry], setting: Setting, bases: Sequence[Basis] = (ESTIMATED,)
+    front: Sequence[Entry],
+    setting: Setting,
+    bases: Sequence[Basis] = (ESTIMATED,),
+    ranked_by: Sequence[str] = ("luts", "dsps", "latency_cycles"),
 ) -> list[Row]:
-    """Rows for the designs of a front, in its order, each with the first of the bases it has."""
-    needed = ("luts", "dsps", "latency_cycles")
-    found = [entry.basis(needed, bases) or bases[0] for entry in front]
+    """Rows for the designs of a front, in its order.
+
+    Args:
+        front: the designs.
+        setting: ports, device and clock of their run.
+        bases: how hardware numbers may have been obtained; of a design, the first in which all
+            that it was ranked by is known.
+        ranked_by: objectives, and metrics that have limits.
+    """
+    found = [entry.basis(ranked_by, bases, setting.place) or bases[0] for entry in front]
     return [_row(entry, setting, basis) for entry, basis in zip(front, found, strict=True)]
 
 
@@ -157,7 +171,7 @@ def beyond(archive: Archive, setting: Setting, limits: Mapping[str, float]) -> d
     """Designs that the front may not hold because they break a limit: id -> which, in words."""
     found = {}
     for entry in archive.entries(designs_only=True):
-        broken = within(_values(_hardware(entry)), find_target(setting.target), limits)
+        broken = within(_values(_hardware(entry, setting)), find_target(setting.target), limits)
         if broken:
             found[entry.id] = f"{entry.candidate.title}: {'; '.join(broken)}"
     return found
@@ -182,12 +196,42 @@ def absent(archive: Archive, rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def unknown_to(
+    archive: Archive, objectives: Sequence[str], limits: Iterable[str], bases: Sequence[Basis]
+) -> str:
+    """Which objectives or limits no design has a number of, and what to do; "" if none is such.
+
+    Args:
+        archive: of the run.
+        objectives: metrics of the front.
+        limits: metrics that are limited.
+        bases: methods and stages whose hardware numbers count.
+    """
+    entries, own = archive.entries(designs_only=True), archive.place()
+
+    def known(name: str, place: str = own) -> bool:
+        return any(value_of(e, name, b, place) is not None for e in entries for b in bases)
+
+    lacking = [n for n in objectives if not known(n)]
+    limited = [n for n in limits if n not in lacking and not known(n)]
+    missing = (*lacking, *limited)
+    if not entries or not missing:
+        return ""
+    at = f" on {own}, the run's part and clock" if any(known(n, "") for n in missing) else ""
+    why = f"{' or '.join(map(str, bases))} has no {', '.join(missing)} of any design{at}"
+    rest = [n for n in objectives if n not in lacking] or [n for n in ("luts",) if known(n)]
+    if rest and not limited:
+        return f"{why}; use --objectives {','.join(rest)}"
+    reason = f", and the study limits {', '.join(limited)}" if limited else ""
+    return f"{why}{reason}; choose another method or stage"
+
+
 def _row(entry: Entry, setting: Setting, basis: Basis) -> Row:
     metric, *others = _qualities(entry)
     validation = entry.find(metric, "interpreter", "validation")
     test = entry.find(metric, "interpreter", "test")
     events = "validation" if test is None else "test"
-    known = _hardware(entry, basis)
+    known = _hardware(entry, setting, basis)
     values = _values(known)
     aucs = _found({c: entry.find("auc", "interpreter", events, c) for c in setting.classes})
     further = _found({name: entry.find(name, "interpreter", events) for name in others})
@@ -222,8 +266,8 @@ def _row(entry: Entry, setting: Setting, basis: Basis) -> Row:
     )
 
 
-def _hardware(entry: Entry, basis: Basis = ESTIMATED) -> dict[str, Measurement]:
-    return _found({name: entry.find(name, *basis) for name in HARDWARE})
+def _hardware(entry: Entry, setting: Setting, basis: Basis = ESTIMATED) -> dict[str, Measurement]:
+    return _found({m: entry.find(m, *basis, target=setting.place) for m in HARDWARE})
 
 
 def _qualities(entry: Entry) -> tuple[str, ...]:

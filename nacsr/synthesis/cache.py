@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 from nacsr.errors import NacsrError
-from nacsr.measure import Measurement
+from nacsr.measure import Measurement, tool_name
 from nacsr.synthesis.base import Job, Result
 
 FORMAT = "nacsr-synthesis 1"
+RULES = (
+    *("nacsr.cost.rtl", "nacsr.cost.rules", "nacsr.synthesis.open", "nacsr.synthesis.vendor"),
+    *("nacsr.synthesis.reports", "nacsr.tools.yosys", "nacsr.tools.vitis", "nacsr.tools.vivado"),
+    *(f"nacsr.tools.reports.{name}" for name in ("text", "csynth", "utilisation", "timing")),
+    "nacsr.tools.reports.cosim",
+)
+"""Modules that a result depends on besides the program."""
 ASIDE = frozenset({"graph.ir", "Makefile", "README.md"})
 """Files of a project that no synthesis tool reads."""
 
@@ -43,10 +53,21 @@ def key(job: Job, tool: str, version: str, flags: str) -> str:
     """
     digest = hashlib.sha256()
     meta = job.project.meta
-    for word in (FORMAT, tool, version, flags, job.stage, meta.part, f"{meta.clock_mhz!r}"):
+    told = (tool, version, flags, job.stage, meta.part, f"{meta.clock_mhz!r}")
+    for word in (FORMAT, _own_code(), *told):
         digest.update(f"{word}\0".encode())
     for name, text in _sources(job):
         digest.update(f"{name}\0{len(text)}\0{text}".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _own_code() -> str:
+    """Digest of what reads a tool's results and of the rules that stand in for it."""
+    digest = hashlib.sha256(tool_name().encode())
+    for name in RULES:
+        with suppress(OSError):  # no source beside the program: its version has to do
+            digest.update(inspect.getsource(import_module(name)).encode())
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nacsr.design import Design
 from nacsr.emit.project import load
-from nacsr.errors import SpecError, ToolError, unknown
+from nacsr.errors import FileError, SpecError, ToolError, unknown
 from nacsr.measure import Measurement
 from nacsr.synthesis import cache as store
 from nacsr.synthesis.base import LIMIT_S, Job, Result, Tool
@@ -83,14 +83,15 @@ def synthesise(
             does (``rtl`` for yosys).
         tool: a key of ``TOOLS``.
         stage: what the numbers are to speak of; the tool's first stage if None.
-        folder: where the project, the tool's script and its log are kept; a temporary folder if
-            None.
+        folder: a new folder where the project, the tool's script and its log are kept; a
+            temporary one if None.
         limit_s: seconds that the tool may take in all.
         cache: whether an earlier result of the same sources, tool, version, flags and part is
             taken, and this one kept.
 
     Raises:
         SpecError: for an unknown tool or stage, or a limit that is not positive.
+        FileError: if the folder exists and is not empty; nothing there is touched.
         EmitError: if the design cannot be emitted for the tool, or the folder not be written.
         ToolError: if the tool is missing, fails, or does not end in time.
     """
@@ -101,6 +102,8 @@ def synthesise(
     if not limit_s > 0:
         msg = f"the time limit must be above 0 s, not {limit_s:g}"
         raise SpecError(msg)
+    if folder is not None:
+        _check_new(Path(folder))
     version = chosen.version()
     fitting = design if design.flow in chosen.flows else design.to(chosen.flows[0])
     with tempfile.TemporaryDirectory(prefix="nacsr-synth-") as scratch:
@@ -119,6 +122,24 @@ def synthesise(
         store.write(key, store.Entry(result, seconds))
     kept = None if folder is None else Path(folder)
     return replace(_synthesis(tool, version, job, result, seconds, kept), cached=False)
+
+
+def _check_new(folder: Path) -> None:
+    """Refuse a place that holds anything: an earlier project's edits and reports are kept.
+
+    Raises:
+        FileError: if it does.
+    """
+    try:
+        taken = any(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        msg = f"{folder}: cannot be the folder of a synthesis ({error.strerror}); name a new one"
+        raise FileError(msg) from None
+    if taken:
+        msg = f"{folder} exists and is not empty; name a new folder, or remove it"
+        raise FileError(msg)
 
 
 def _synthesis(

@@ -2,9 +2,10 @@
 
 Three things differ from plain ``synth_xilinx``:
 
-- Products are taken out of the netlist before they are mapped, as black boxes whose operands are
-  read back: Yosys' soft multipliers are 1.4 to 2.4 times those of Vivado, and its choice of DSPs
-  is another one. What they take is for the caller's rule.
+- Products, and tables of more than 64 words, are taken out of the netlist before they are mapped,
+  as black boxes whose operands and words are read back: Yosys' soft multipliers are 1.4 to 2.4
+  times those of Vivado and its choice of DSPs is another one; of tables it makes logic that takes
+  up to three times the LUTs that would hold their bits. What both take is for the caller's rule.
 - Sums stay the adders that the Verilog writes (no ``alumacc``, which makes carry-save trees of
   some, in each version others): Vivado maps an adder to its operands' width of LUTs.
 - Steps that only map what the flags forbid (block RAM, LUT RAM) and the library of cells that
@@ -24,6 +25,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nacsr.errors import CompileError, ToolError
 from nacsr.tools.process import run
@@ -45,7 +49,9 @@ tagger of five tables of 64 words takes 106 LUTs with its flags, and 59 with the
 adders stay as they are."""
 FOLDER = "synth"
 """Where script, log and reports are written, in the folder that is synthesised."""
-PRODUCT = "nacsr_product"
+PRODUCT, TABLE = "nacsr_product", "nacsr_table"
+LOGIC_WORDS = 64
+"""Words of the largest table that is logic: a LUT a bit."""
 _PORTS = """\
   parameter A_SIGNED = 0;
   parameter B_SIGNED = 0;
@@ -56,8 +62,32 @@ _PORTS = """\
   input [B_WIDTH-1:0] B;
   output [Y_WIDTH-1:0] Y;
 """
-BOX = f"(* blackbox *)\nmodule {PRODUCT} (A, B, Y);\n{_PORTS}endmodule\n"
-"""What stands for a product in the netlist."""
+_ROM = """\
+  parameter SIZE = 1;
+  parameter ABITS = 1;
+  parameter WIDTH = 1;
+  parameter [SIZE*WIDTH-1:0] INIT = 0;
+"""
+_PORTS_RD = ("RD_CLK", "RD_EN", "RD_ARST", "RD_SRST")
+_PORTS_WR = ("WR_CLK", "WR_EN", "WR_ADDR", "WR_DATA")
+_MEMORY = (
+    *("MEMID", "OFFSET", "RD_PORTS", "RD_CLK_ENABLE", "RD_CLK_POLARITY", "RD_TRANSPARENCY_MASK"),
+    *("RD_COLLISION_X_MASK", "RD_WIDE_CONTINUATION", "RD_CE_OVER_SRST", "RD_ARST_VALUE"),
+    *("RD_SRST_VALUE", "RD_INIT_VALUE", "WR_PORTS", "WR_CLK_ENABLE", "WR_CLK_POLARITY"),
+    *("WR_PRIORITY_MASK", "WR_WIDE_CONTINUATION"),
+)
+"""Parameters of Yosys' memories that say nothing about a table that is read at once."""
+BOX = f"""\
+(* blackbox *)
+module {PRODUCT} (A, B, Y);
+{_PORTS}endmodule
+(* blackbox *)
+module {TABLE} (A, Y);
+{_ROM}  input [ABITS-1:0] A;
+  output [WIDTH-1:0] Y;
+endmodule
+"""
+"""What stands for a product and for a table in the netlist."""
 MAP = f"""\
 (* techmap_celltype = "$mul" *)
 module take_product (A, B, Y);
@@ -71,8 +101,19 @@ module take_product (A, B, Y);
     .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
   ) _TECHMAP_REPLACE_ (.A(A), .B(B), .Y(Y));
 endmodule
+(* techmap_celltype = "$mem_v2" *)
+module take_table ({", ".join((*_PORTS_RD, "RD_ADDR", "RD_DATA", *_PORTS_WR))});
+{_ROM}
+{"".join(f"  parameter {name} = 0;{chr(10)}" for name in _MEMORY)}
+  input {", ".join((*_PORTS_RD, *_PORTS_WR))};
+  input [ABITS*RD_PORTS-1:0] RD_ADDR;
+  output [WIDTH*RD_PORTS-1:0] RD_DATA;
+  wire _TECHMAP_FAIL_ = SIZE <= {LOGIC_WORDS} || RD_PORTS != 1 || WR_PORTS != 0 || RD_CLK_ENABLE;
+  {TABLE} #(.SIZE(SIZE), .ABITS(ABITS), .WIDTH(WIDTH), .INIT(INIT))
+    _TECHMAP_REPLACE_ (.A(RD_ADDR), .Y(RD_DATA));
+endmodule
 """
-"""How a product is taken out."""
+"""How both are taken out."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -88,12 +129,15 @@ class Netlist:
     """A mapped design.
 
     Attributes:
-        cells: how many of each type there are, products left out.
+        cells: how many of each type there are, without what was taken out.
         products: the operands of every product that was taken out, the wider first.
+        tables: every table that was: the bits that are read of its words, (words, bits), the
+            lowest bit first.
     """
 
     cells: Mapping[str, int]
     products: tuple[tuple[Operand, Operand], ...]
+    tables: tuple[NDArray[np.uint8], ...] = ()
 
     @property
     def luts(self) -> int:
@@ -162,6 +206,7 @@ def script(sources: Sequence[str], top: str) -> str:
             # a register of an address stays there: behind many tables it would be many
             "memory -nomap -nordff",
             "opt_clean",
+            f"techmap -map {FOLDER}/map.v",
             f"{synth} map_ffram:map_luts",
             # the steps of label map_luts, with abc in every version
             "opt_expr -mux_undef -noclkinv",
@@ -174,7 +219,7 @@ def script(sources: Sequence[str], top: str) -> str:
             "opt_lut_ins -tech xilinx",
             "clean",
             f"tee -q -o {FOLDER}/cells.json stat -json",
-            f"json -o {FOLDER}/products.json t:{PRODUCT}",
+            f"json -o {FOLDER}/boxes.json t:{PRODUCT} t:{TABLE}",
             "",
         ]
     )
@@ -212,7 +257,8 @@ def synthesise(root: Path, sources: Sequence[str], top: str, limit_s: float) -> 
         first = next((line for line in said if "ERROR" in line), said[-1])
         msg = f"{program} does not take {sources[0]}: {first.strip()}"
         raise CompileError(msg)
-    return Netlist(_cells(folder / "cells.json"), _products(folder / "products.json"))
+    cells, boxes = _cells(folder / "cells.json"), _boxes(folder / "boxes.json")
+    return Netlist(cells, _products(boxes), _tables(boxes))
 
 
 def _cells(path: Path) -> dict[str, int]:
@@ -221,19 +267,35 @@ def _cells(path: Path) -> dict[str, int]:
         msg = f"{path} counts no cells; see yosys.log beside it, or use another version of Yosys"
         raise ToolError(msg)
     # scopes of the source are kept as cells for debuggers
-    return {k: int(n) for k, n in found.items() if k not in (PRODUCT, "$scopeinfo")}
+    return {k: int(n) for k, n in found.items() if k not in (PRODUCT, TABLE, "$scopeinfo")}
 
 
-def _products(path: Path) -> tuple[tuple[Operand, Operand], ...]:
+def _boxes(path: Path) -> list[dict[str, Any]]:
+    """The cells that stand for what was taken out."""
+    modules = _read(path).get("modules", {}).values()
+    return [cell for module in modules for cell in module.get("cells", {}).values()]
+
+
+def _products(boxes: Sequence[dict[str, Any]]) -> tuple[tuple[Operand, Operand], ...]:
     found = []
-    for module in _read(path).get("modules", {}).values():
-        for cell in module.get("cells", {}).values():
-            if cell["type"] == PRODUCT:
-                wires, said = cell["connections"], cell["parameters"]
-                pair = [operand(wires[p], _flag(said[f"{p}_SIGNED"])) for p in "AB"]
-                narrow, wide = sorted(pair)
-                found.append((wide, narrow))
+    for cell in boxes:
+        if cell["type"] == PRODUCT:
+            wires, said = cell["connections"], cell["parameters"]
+            narrow, wide = sorted(operand(wires[p], _flag(said[f"{p}_SIGNED"])) for p in "AB")
+            found.append((wide, narrow))
     return tuple(sorted(found, reverse=True))
+
+
+def _tables(boxes: Sequence[dict[str, Any]]) -> tuple[NDArray[np.uint8], ...]:
+    """Words as Yosys writes them: the highest bit of the last word first."""
+    found = []
+    for cell in boxes:
+        if cell["type"] == TABLE:
+            said = cell["parameters"]
+            bits = np.frombuffer(said["INIT"].encode(), np.uint8)[::-1] == ord("1")
+            width = int(said["WIDTH"], 2) if isinstance(said["WIDTH"], str) else said["WIDTH"]
+            found.append(bits.reshape(-1, width).astype(np.uint8))
+    return tuple(found)
 
 
 def _flag(text: str | int) -> bool:

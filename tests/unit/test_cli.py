@@ -147,6 +147,18 @@ def test_a_cost_is_that_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_word_that_may_be_a_mistyped_folder_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(capsys, "cost", "nowhere")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "'nowhere' is taken as a formula of one variable; no such file or folder" in err
+    for formula in ("x0", "x", "2*nowhere", "nowhere + x1"):
+        assert call(capsys, "cost", formula)[2] == ""
+    assert call(capsys, "cost", "pt", "eta")[2] == ""  # several formulas
+
+
 def test_a_truncated_archive_and_a_folder_without_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

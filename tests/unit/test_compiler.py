@@ -67,12 +67,12 @@ def test_a_design_moves_between_back_ends(tmp_path):
         design.to("vhdl")
 
 
-def test_registers_are_those_of_the_emitted_verilog(tmp_path):
+def test_no_more_registers_are_estimated_than_the_verilog_declares(tmp_path):
     design = nacsr.compile(FORMULA, to="rtl")
     folder = design.emit(tmp_path / "p")
     text = next((folder / "src").glob("trigger.v")).read_text()
     declared = re.findall(r"^    reg (?:signed )?\[(\d+):0\] (\w+);", text, re.MULTILINE)
-    assert sum(int(high) + 1 for high, _ in declared) == design.cost().ffs
+    assert 0 < design.cost().ffs <= sum(int(high) + 1 for high, _ in declared)
 
 
 def test_a_faster_clock_costs_cycles():
@@ -299,9 +299,11 @@ def test_every_back_end_says_what_it_is():
         assert flow.about
 
 
-def test_estimates_of_rtl_have_no_band_and_say_so():
+def test_estimates_of_rtl_have_their_own_stage_and_bands():
     scalar, timing = prepare(nacsr.compile(FORMULA).graph, 5.0)
-    cost = estimate_rtl(scalar, timing, Pipeline(scalar, timing).registers())
+    cost = estimate_rtl(scalar, timing, Pipeline(scalar, timing).kept())
     device = nacsr.targets.target("vu13p")
-    assert {m.stage for m in cost.measurements(device, 200.0, "d")} == {"rtl"}
-    assert {m.error for m in cost.measurements(device, 200.0, "d")} == {None}
+    found = {m.metric: m for m in cost.measurements(device, 200.0, "d")}
+    assert {m.stage for m in found.values()} == {"rtl"}
+    assert found["luts"].error == max(0.3 * cost.luts, 20)
+    assert found["latency_cycles"].error == 0  # the design has the latency of its schedule

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from nacsr.cost import Build, Layer, dense_layers, estimate, expected
 from nacsr.cost.bands import BUILDS
 from nacsr.cost.build import layer_reuse
-from nacsr.cost.layers import counted
+from nacsr.cost.layers import SHARED_BITS, counted
 from nacsr.cost.layers import expected as expected_statistics
+from nacsr.cost.rules import csd_digits
 from nacsr.emit.hls4ml_model import Hls4mlOptions, reuse_of
 from nacsr.emit.network import Constant
 from nacsr.emit.network import Layer as EmittedLayer
@@ -53,6 +54,24 @@ def test_statistics_of_a_layer_by_hand():
     assert counted(weight << 3, np.zeros(5, dtype=np.int64)).bits == 5
     none = counted(np.zeros((3, 2), dtype=np.int64), np.zeros(2, dtype=np.int64))
     assert (none.nonzero, none.bits, none.leaves) == (0, 0, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 18), st.integers(1, 9), st.integers(1, 9))
+def test_looked_up_digits_count_as_computed_ones(seed, bits, inputs, outputs):
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-(1 << bits - 1), 1 << bits - 1, (inputs, outputs))
+    found = counted(weight, np.ones(outputs, dtype=np.int64), 3)
+    pairs = {(row, word) for row, words in enumerate(weight.tolist()) for word in words}
+    digits = [int(csd_digits(word)) for _, word in pairs]
+    assert found.nonzero == 3 * np.count_nonzero(weight)
+    assert found.two_digit == 3 * digits.count(2)
+    assert found.costly == 3 * sum(n > 2 for n in digits)
+    terms = np.array([0, 1, 2, 6])[np.minimum(csd_digits(weight), 3)].sum(0)
+    assert found.leaves == terms.max() + 1
+    twins = [row[(row != 0).all(1)] for row in (weight[k : k + 2].T for k in range(0, inputs, 2))]
+    again = sum(len(t) - len({*map(tuple, t.tolist())}) for t in twins if t.shape[1] == 2)
+    assert found.shared == (3 * again if found.bits <= SHARED_BITS else 0)
 
 
 def test_rows_count_where_their_input_is_there():
@@ -140,6 +159,16 @@ def test_shared_multipliers_of_constants():
     assert four.luts == one.luts
     assert four.latency_cycles > one.latency_cycles
     assert (one.ii_cycles, four.ii_cycles) == (1, 4)
+
+
+def test_registers_do_not_jump_where_products_begin_to_take_turns():
+    build = Build("latency", reuse_factor=4)
+    sizes = [(128, n, 5) for n in range(40, 72)]
+    layers = [dense_layers(s, Fixed(12, 4), Fixed(16, 6)) for s in sizes]
+    ffs = np.array([expected(x, "vu13p", 200.0, build).ffs for x in layers])
+    assert np.abs(np.diff(ffs) / ffs[1:]).max() < 0.1  # from 55 outputs on products are the same
+    many = [expected(layers[8], "vu13p", 200.0, Build(reuse_factor=r)).ffs for r in (3, 4, 8, 64)]
+    assert many == sorted(many)
 
 
 def test_strategy_resource_without_reuse_is_a_loop():

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from nacsr.cli.app import app
-from nacsr.cost.da import BAND, da_cost, logic
-from nacsr.cost.da_fast import Matrix, da_fast
+from nacsr.cost.da import BAND, LIMIT, da_cost, logic
+from nacsr.cost.da_fast import Matrix, da_fast, distinct
 from nacsr.cost.reach import reaches, read
 from nacsr.errors import EmitError
 from nacsr.fixed import Fixed, Overflow, Rounding
@@ -149,6 +149,23 @@ def test_a_design_too_large_to_unroll_is_refused() -> None:
         da_cost(b.build())
 
 
+def test_a_chain_too_deep_for_da4ml_is_refused_in_one_line() -> None:
+    b = Builder()
+    y = x = b.input("x", WORD)
+    for _ in range(700):
+        y = b.cast(b.op("add", y, x), WORD)
+    b.output("y", y)
+    with pytest.raises(EmitError, match=r"^no da cost: .* chained deeper .* analytic [^\n]*$"):
+        da_cost(b.build())
+
+
+def test_a_matrix_that_takes_minutes_is_refused() -> None:
+    graph = perceptron((256, 256), 8)
+    with pytest.raises(EmitError, match=r"no da cost: about .* limit is 80,000.*da_fast"):
+        da_cost(graph)
+    assert da_fast(perceptron((64, 64), 8)) < LIMIT < da_fast(graph)
+
+
 def test_published_designs_stay_within_the_band() -> None:
     if not JEDI.exists():
         pytest.skip("shared/data is not beside the repository")
@@ -164,6 +181,20 @@ def test_published_designs_stay_within_the_band() -> None:
 
 
 # --- the approximation --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factors", [[1] * 8, [1, 2, 4, 8] * 2, [-1, 1] * 4])
+def test_columns_that_are_the_same_but_for_sign_and_shift_cost_once(factors: list[int]) -> None:
+    column = np.random.default_rng(3).integers(-31, 32, 8)
+    same = np.outer(column, factors)
+    assert distinct(same) == [0]
+    assert Matrix.of(same).luts(6) == pytest.approx(Matrix.of(column[:, None]).luts(6), rel=0.2)
+    b = Builder()
+    types = {"weight_type": Fixed(10, 4), "bias_type": Fixed(10, 4)}
+    x = b.input("x", Fixed(6, 3), (8,))
+    b.output("y", b.op("dense", x, weight=same, bias=np.zeros(8, np.int64), **types))
+    graph = b.build()
+    assert da_fast(graph) == pytest.approx(da_cost(graph).luts, rel=0.3)
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from nacsr.compiler import compile as compile_source
 from nacsr.cost.rtl import product
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting
-from nacsr.errors import CompileError, SpecError, ToolError
+from nacsr.errors import CompileError, FileError, SpecError, ToolError
 from nacsr.fixed import Fixed
 from nacsr.ir import Builder, Graph
 from nacsr.synthesis import TOOLS, Job, Result, Tool, available, cache, synthesise
 from nacsr.synthesis.open import LUT_BAND
 from nacsr.testing import random_graph
 from nacsr.tools import process, yosys
+from tests.unit.test_cli import call, refused
 
 OPEN = available("yosys")
 needs_yosys = pytest.mark.skipif(OPEN is not None, reason=OPEN or "")
@@ -109,7 +110,7 @@ def test_a_result_repeats_and_says_how_it_was_obtained(tmp_path: Path) -> None:
     assert luts.digest == design.graph.digest
     assert luts.target == "xcvu13p-flga2577-2-e @ 200 MHz"
     assert "-nodsp" in luts.flags
-    assert "81 LUT of 1 products by rule" in luts.flags
+    assert "81 LUT of 1 products and 0 tables by rule" in luts.flags
     assert luts.error == pytest.approx(LUT_BAND * (luts.value - 81) + 0.032 * 81)
     cycles = first.find("latency_cycles")
     assert cycles is not None
@@ -202,11 +203,11 @@ def test_what_was_counted(fake: Fake, tmp_path: Path) -> None:
     cell = {"type": yosys.PRODUCT, "parameters": said, "connections": bits}
     reports = {
         "cells": {"design": {"num_cells_by_type": {**cells, yosys.PRODUCT: 1, "$scopeinfo": 9}}},
-        "products": {"modules": {"top": {"cells": {"p": cell}}}},
+        "boxes": {"modules": {"top": {"cells": {"p": cell}}}},
     }
     for name, report in reports.items():
         (tmp_path / f"{name}.given").write_text(json.dumps(report))
-    fake("cp cells.given synth/cells.json; cp products.given synth/products.json")
+    fake("cp cells.given synth/cells.json; cp boxes.given synth/boxes.json")
     found = mapped(tmp_path)
     assert (found.luts, found.ffs) == (10, 11)
     assert found.products == ((yosys.Operand(12, True), yosys.Operand(2, False)),)
@@ -341,6 +342,29 @@ def test_what_cannot_be_asked_for(calls: list[Job]) -> None:
         synthesise(design, "fake", stage="csynth")
     with pytest.raises(SpecError, match="above 0 s, not 0"):
         synthesise(design, "fake", limit_s=0)
+
+
+def test_a_folder_that_holds_something_is_left_alone(calls: list[Job], tmp_path: Path) -> None:
+    design = compile_source("x0 + x1", to="rtl")
+    project = design.emit(tmp_path / "project")
+    (project / "measurements.json").write_text("{}")
+    with pytest.raises(FileError, match="exists and is not empty; name a new folder"):
+        synthesise(design, "fake", folder=project)
+    with pytest.raises(FileError, match="Not a directory"):
+        synthesise(design, "fake", folder=project / "README.md")
+    assert (project / "measurements.json").read_text() == "{}"
+    assert not calls
+
+
+def test_edited_sources_are_not_taken_for_the_design(
+    calls: list[Job], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = compile_source("x0 + x1", to="rtl").emit(tmp_path / "project")
+    assert call(capsys, "synth", project, "--tool", "fake")[0] == 0
+    source = next(project.rglob("trigger.v"))
+    source.write_text(source.read_text() + "// mine\n")
+    assert "trigger.v edited since" in refused(capsys, "synth", project, "--tool", "fake")
+    assert len(calls) == 1
 
 
 def test_time_that_is_over(calls: list[Job]) -> None:

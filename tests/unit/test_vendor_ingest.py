@@ -334,7 +334,7 @@ def test_a_factor_of_one_changes_bands_and_tool_only() -> None:
     design = _design()
     before, one = design.cost(), _plain(1.0)
     after = replace(design, calibration=one).cost()
-    assert replace(after, bands=before.bands, calibration="") == before
+    assert replace(after, bands=before.bands, calibration="", refitted=()) == before
     found = after.measurements(target("vu13p"), 200.0, "d")
     for m, old in zip(found, before.measurements(target("vu13p"), 200.0, "d"), strict=True):
         assert m.tool == f"{tool_name()} + calibration {one.digest}"
@@ -352,6 +352,11 @@ def test_rows_of_other_flows_kinds_and_stages_are_not_applied() -> None:
     half = replace(design, calibration=_plain(0.5, ("luts",))).cost()
     assert half.luts == round(0.5 * before.luts)
     assert (half.ffs, half.bands["ffs"]) == (before.ffs, before.bands["ffs"])
+    said = {m.metric: m.tool for m in half.measurements(target("vu13p"), 200.0, "d")}
+    assert (said["luts"], said["ffs"]) == (
+        f"{tool_name()} + calibration {half.calibration}",
+        tool_name(),
+    )
 
 
 def test_another_stage_takes_rows_of_every_resource() -> None:
@@ -362,8 +367,76 @@ def test_another_stage_takes_rows_of_every_resource() -> None:
     )
     assert (made.stage, made.luts) == ("vsynth", round(0.3 * before.luts))
     assert set(made.bands) == {"luts", "dsps", "ffs"}
-    with pytest.raises(SpecError, match="has no dsps, ffs at vsynth"):
+    with pytest.raises(SpecError, match="has no dsps, ffs for flow hls"):
         _plain(0.3, ("luts",), "vsynth").apply(before, "hls", design.graph, "vsynth")
+
+
+RESOURCES = ("luts", "dsps", "ffs")
+
+
+def _leading(flow: str, stage: str) -> Calibration:
+    rows = _plain(0.5, RESOURCES, stage).rows
+    return Calibration(tuple(replace(r, flow=flow, of=_design().to(flow).own_stage) for r in rows))
+
+
+@pytest.mark.parametrize("flow", ["hls", "rtl"])
+@pytest.mark.parametrize("stage", ["vsynth", "pnr"])
+def test_rows_to_another_stage_are_used_where_it_is_asked_for(flow: str, stage: str) -> None:
+    plain = _design().to(flow)
+    base, design = plain.cost(), replace(plain, calibration=_leading(flow, stage))
+    found = design.cost(stage)
+    assert (found.stage, found.refitted) == (stage, RESOURCES)
+    assert found.luts == round(0.5 * base.luts)
+    assert found.ffs == round(0.5 * base.ffs)
+    assert (found.latency_cycles, found.rows) == (base.latency_cycles, base.rows)
+    assert design.cost() == base  # no row speaks of that
+    assert not design.not_refitted(stage)
+    assert f"has no row for flow {flow}, expressions, {base.stage} -> {base.stage}" in (
+        design.not_refitted()
+    )
+
+
+def test_stages_without_rows_are_refused_or_the_rules_own() -> None:
+    design = _design()
+    few = replace(design, calibration=_plain(0.5, ("luts",), "vsynth"))
+    assert few.cost("vsynth") == design.cost("vsynth")
+    assert "has no dsps, ffs for flow hls" in few.not_refitted("vsynth")
+    with pytest.raises(SpecError, match=r"not pnr, which takes a calibration: .* has no row for"):
+        few.cost("pnr")
+    with pytest.raises(
+        SpecError, match=r"stage rtl, not vsynth, .* there is no calibration; leave"
+    ):
+        design.to("rtl").cost("vsynth")
+    with pytest.raises(SpecError, match="csynth, vsynth, not cosim; leave the stage out"):
+        few.cost("cosim")
+    with pytest.raises(SpecError, match="unknown stage 'pnt', did you mean 'pnr'"):
+        few.cost("pnt")
+
+
+def test_the_command_says_where_a_calibration_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = _leading("rtl", "vsynth")
+    words = (
+        "cost",
+        "0.37*x0 - 1.21*x1",
+        "--calibration",
+        made.save(tmp_path / "c.json"),
+        "--to",
+        "rtl",
+    )
+    for more in ((), ("--json",), ("--method", "da")):
+        code, text, err = call(capsys, *words, *more)
+        assert (code, err.count("\n")) == (0, 1)
+        assert err.startswith("not refitted: ")
+        assert "+ calibration" not in text
+    code, text, err = call(capsys, *words, "--stage", "vsynth", "--by-op")
+    assert (code, err) == (0, "")
+    assert f"Refitted by calibration {made.digest}: luts, dsps, ffs" in text
+    assert "unrolled" in text  # the breakdown is of the rtl estimate
+    assert "it has rtl expressions rtl -> vsynth" in refused(
+        capsys, *words[:-1], "hls", "--stage", "pnr"
+    )
 
 
 @pytest.mark.parametrize(
@@ -445,7 +518,7 @@ def test_runs_are_read_as_well(run: tuple[Path, str], tmp_path: Path) -> None:
     assert set(numbers) == set(HARDWARE)
 
 
-def test_a_study_names_a_calibration(tmp_path: Path) -> None:
+def test_a_study_names_a_calibration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = _plain(2.0)
     made.save(tmp_path / "c.json")
     lines = [f"{a},{a % 7},c{a % 2}" for a in range(60)]
@@ -468,5 +541,8 @@ def test_a_study_names_a_calibration(tmp_path: Path) -> None:
     _plain(3.0).save(tmp_path / "c.json")
     with pytest.raises(SpecError, match="the same study with another calibration"):
         nacsr.Study(spec, tmp_path / "run", base=tmp_path)
+    _plain(3.0, stage="vsynth").save(tmp_path / "c.json")
+    nacsr.Study(spec, tmp_path / "third", base=tmp_path).archive.close()
+    assert "refits nothing that this study selects by" in caplog.text
     with pytest.raises(SpecError, match="make one with nacsr calibrate"):
         nacsr.Study(spec, tmp_path / "other", base=tmp_path / "nowhere", dataset=study.dataset)

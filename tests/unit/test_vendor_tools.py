@@ -131,7 +131,7 @@ def test_co_simulation(
     assert (first.stage, first.value, first.tool) == ("cosim", 10.0, "Vitis HLS 2023.1")
     monkeypatch.setenv("FAKE_COSIM", "Fail")
     with pytest.raises(ToolError, match="co-simulation failed"):
-        synthesise(formula, "vitis", stage="cosim", folder=tmp_path / "out")
+        synthesise(formula, "vitis", stage="cosim", folder=tmp_path / "failed")
 
 
 @tcl
@@ -173,7 +173,7 @@ def test_vivado_of_cpp_goes_through_vitis(
     }
     (tmp_path / "installed/bin/vitis-run").unlink()
     with pytest.raises(ToolError, match="not found on PATH"):
-        synthesise(formula, "vivado", folder=tmp_path / "out", cache=False)
+        synthesise(formula, "vivado", folder=tmp_path / "without", cache=False)
 
 
 @tcl

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed
-from nacsr.frontends.symbolic.engines.embedded.hardware import CHOICES, Hardware
+from nacsr.frontends.symbolic.engines.embedded.hardware import Hardware
 from nacsr.frontends.symbolic.engines.embedded.normal import Column, Fitted, Term, solve
-from nacsr.frontends.symbolic.engines.embedded.trees import Grammar, Tree
+from nacsr.frontends.symbolic.engines.embedded.trees import CHOICES, Grammar, Tree
 from nacsr.frontends.symbolic.fitting.saturation import SATURATED, saturate
 from nacsr.frontends.symbolic.fitting.shapes import TABLE, shape
 from nacsr.frontends.symbolic.language.expr import OPERATORS

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from math import fsum  # sets have no order that a seed decides, so their sums may not either
 from typing import Protocol
 
-from nacsr.frontends.symbolic.engines.embedded.trees import Grammar, Tree
+from nacsr.frontends.symbolic.engines.embedded.trees import CHOICES, Grammar, Tree
 from nacsr.frontends.symbolic.fitting.shapes import TABLE
-
-CHOICES = frozenset({"cond", "select"})
 
 
 class OperatorCost(Protocol):

@@ -24,6 +24,9 @@ GRID = 2.0**-6
 """Inner constants are multiples of this: exact at any sensible precision, and short to print."""
 
 
+CHOICES = frozenset({"cond", "select"})
+"""Operators whose first argument decides."""
+
 WIDTHS = (-1.0, 3.5)
 """Logarithms of the factors of random waves: inputs have unit variance."""
 
@@ -119,7 +122,7 @@ class Grammar:
 
     def allows(self, tree: Tree) -> bool:
         """Whether size, depth and nesting hold, also with the user's operators written out, and
-        no node has constants only.
+        no node has constants only, nor a choice a constant condition.
         """
         body = tree[:-1] if tree and tree[-1] == TABLE and self.tables else tree
         if TABLE in body or not self._within(body):
@@ -138,7 +141,8 @@ class Grammar:
                 stack.append(-1 if isinstance(symbol, float) else 1)
                 continue
             deepest = max(stack[-arity:])
-            if deepest >= self.max_depth or (deepest < 0 and not folds):
+            constant = deepest < 0 or (symbol in CHOICES and stack[-arity] < 0)
+            if deepest >= self.max_depth or (constant and not folds):
                 return False
             del stack[-arity:]
             stack.append(deepest + 1 if deepest > 0 else deepest)
