@@ -69,7 +69,11 @@ def perceptron(
 def test_the_logic_computes_every_word_of_the_design(seed: int) -> None:
     graph = random_graph(random.Random(seed), 8, [op for op in OPS if op != "mul"])
     assume(max(op.type.width for op in unrolled(graph).ops) <= INTERPRETED)
-    comb = logic(graph)
+    try:
+        comb = logic(graph)
+    except EmitError as error:  # the one refusal that such graphs may meet
+        assume("a negative word is wrapped" not in str(error))
+        raise
     given_words = words(graph, 32, seed)
     found = evaluate(graph, given_words)
     inputs = [graph.ops[i].type.to_float(given_words[n]).reshape(32, -1) for n, i in graph.inputs]
