@@ -18,7 +18,7 @@ from nacsr.cli.app import app
 from nacsr.cost.da import BAND, LIMIT, da_cost, logic
 from nacsr.cost.da_fast import Matrix, da_fast, distinct
 from nacsr.cost.reach import reaches, read
-from nacsr.errors import EmitError
+from nacsr.errors import EmitError, GraphError
 from nacsr.fixed import Fixed, Overflow, Rounding
 from nacsr.ir import OPS, Builder, Graph, evaluate
 from nacsr.ir.passes import LowerLayers, run
@@ -68,11 +68,15 @@ def perceptron(
 @given(SEEDS)
 def test_the_logic_computes_every_word_of_the_design(seed: int) -> None:
     graph = random_graph(random.Random(seed), 8, [op for op in OPS if op != "mul"])
-    assume(max(op.type.width for op in unrolled(graph).ops) <= INTERPRETED)
+    try:
+        scalar = unrolled(graph)
+    except GraphError:  # sums of constant matrices may need more than our 63 bits
+        assume(False)
+    assume(max(op.type.width for op in scalar.ops) <= INTERPRETED)
     try:
         comb = logic(graph)
-    except EmitError as error:
-        assume("a negative word is wrapped" not in str(error))  # da4ml would get it wrong
+    except EmitError as error:  # the one refusal that such graphs may meet
+        assume("a negative word is wrapped" not in str(error))
         raise
     given_words = words(graph, 32, seed)
     found = evaluate(graph, given_words)

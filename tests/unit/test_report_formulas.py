@@ -192,7 +192,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trees, luts = formulas(GENOTYPE, NAMES, lut_functions())
     graph = lower(trees, features, scaling, Fixed(16, 6), luts)
     hardware = [
-        Measurement(m, 3.0, "analytic", "csynth", "nacsr", "vu13p", "d")
+        Measurement(m, 3.0, "analytic", "csynth", "nacsr", setting.place, "d")
         for m in ("luts", "dsps", "latency_cycles")
     ]
     measured = (auc("", 0.7, "validation", "accuracy"), auc("g", 0.9, "validation"), *hardware)
