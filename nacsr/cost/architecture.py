@@ -11,7 +11,7 @@ from itertools import pairwise
 from nacsr.cost import memories, networks, rules, schedule
 from nacsr.cost.bands import expected_bands
 from nacsr.cost.build import DEFAULT, Build
-from nacsr.cost.estimate import Cost, OpCost, after, interval
+from nacsr.cost.estimate import Cost, OpCost, added_up, after, interval
 from nacsr.cost.layers import expected as expected_statistics
 from nacsr.cost.networks import Product
 from nacsr.cost.schedule import Moment, Slot, chain, period_ns
@@ -134,17 +134,9 @@ def expected(
             uses.append(use)
     latency = ready.cycle
     ii, waits = interval(uses, latency, build, period)
-    return Cost(
-        luts=sum(r.luts for r in rows),
-        dsps=sum(r.dsps for r in rows),
-        ffs=sum(r.ffs for r in rows) + math.ceil(latency / ii) + 2,  # valid bits, the handshake
-        brams=sum(r.brams for r in rows),
-        latency_cycles=latency + waits,
-        ii_cycles=ii,
-        rows=tuple(rows),
-        bands=expected_bands(sizes, clock_mhz, build),
-        flags=", ".join(filter(None, ("expected over random weights", build.text))),
-    )
+    said = ("expected over random weights", build.text)
+    known = expected_bands(sizes, clock_mhz, build)
+    return added_up(rows, (latency, ii, waits), known, "csynth", said)
 
 
 def _check(layers: Sequence[Layer]) -> None:

@@ -66,7 +66,7 @@ class Matrix:
     def of(cls, weights: Whole) -> Matrix:
         """Statistics of integers, shape (inputs, outputs)."""
         digits = csd_digits(weights)
-        readers: Mask = digits.any(axis=1)  # type: ignore[assignment]
+        readers = np.asarray(digits.any(axis=1), dtype=np.bool_)
         inputs = int(readers.sum())
         columns = digits.sum(0)[distinct(weights)]
         columns = columns[columns > 0]

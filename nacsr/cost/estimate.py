@@ -157,17 +157,39 @@ def estimate(
         rows = tuple(replace(row, ffs=round(share * row.ffs)) for row in rows)
     known = bands(graph, clock_mhz, flow, build, functions)
     said = (build.text, "" if functions == "table" else f"functions={functions}")
+    if stage == "vsynth":
+        known = vsynth.bands(graph, functions, known)
+    return added_up(rows, (latency, ii, waits), known, stage, said)
+
+
+def added_up(
+    rows: Sequence[OpCost],
+    cycles: tuple[int, int, int],
+    known: Mapping[str, Band],
+    stage: str,
+    flags: Sequence[str],
+) -> Cost:
+    """The cost of a design: the sum over its rows, with the valid bits and the handshake.
+
+    Args:
+        rows: one an op.
+        cycles: latency, interval, and how many the last word of an event comes after the first.
+        known: bands of the metrics.
+        stage: what the rows speak of.
+        flags: what else they assume; empty ones are left out.
+    """
+    latency, ii, waits = cycles
     return Cost(
         luts=sum(r.luts for r in rows),
         dsps=sum(r.dsps for r in rows),
-        ffs=sum(r.ffs for r in rows) + math.ceil(latency / ii) + 2,  # valid bits, the handshake
+        ffs=sum(r.ffs for r in rows) + math.ceil(latency / ii) + 2,
         brams=sum(r.brams for r in rows),
         latency_cycles=latency + waits,
         ii_cycles=ii,
-        rows=rows,
-        bands=known if stage == "csynth" else vsynth.bands(graph, functions, known),
+        rows=tuple(rows),
+        bands=known,
         stage=stage,
-        flags=", ".join(filter(None, said)),
+        flags=", ".join(filter(None, flags)),
     )
 
 

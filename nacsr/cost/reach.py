@@ -112,7 +112,7 @@ Ends = tuple[Whole, Whole]
 
 
 def _all(type_: Fixed) -> Ends:
-    return np.int64(type_.min_raw), np.int64(type_.max_raw)  # type: ignore[return-value]
+    return np.array(type_.min_raw, dtype=np.int64), np.array(type_.max_raw, dtype=np.int64)
 
 
 def _cast(op: Op, args: Sequence[Reach]) -> Ends:

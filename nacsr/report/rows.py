@@ -64,8 +64,8 @@ ABOUT: Mapping[Basis, About] = {
     OPEN: About(
         _VERILOG,
         (_PORT_TO_PORT, _WRONG_VERILOG),
-        f"{_ONE_FLOW} LUTs and FFs are what yosys made of the Verilog, DSPs and soft multipliers "
-        "by rule, cycles as simulated. No open tool can be believed about fmax.",
+        f"{_ONE_FLOW} LUTs and FFs are what yosys made of the Verilog, products and tables of more "
+        "than 64 words by rule, cycles as simulated. No open tool can be believed about fmax.",
     ),
 }
 

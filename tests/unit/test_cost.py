@@ -1,8 +1,6 @@
 """The analytic cost of hand-made graphs: values worked out by hand from the rules."""
 
-import functools
 import math
-import time
 
 import numpy as np
 import pytest
@@ -226,79 +224,6 @@ def test_narrow_products_are_drawn_into_sums_behind_registers():
     assert fast.luts == slow.luts - 3 * 40
 
 
-def called(*functions, width=14, **options):
-    """The cost of functions of one word, their results added."""
-    builder = Builder()
-    word = Fixed(width, 6)
-    x = builder.cast(builder.input("x", word), Fixed(8, 4, overflow=Overflow.SAT))
-    table = np.zeros(256, dtype=np.int64)
-    values = [builder.op("lut", x, type=word, function=f, table=table) for f in functions]
-    builder.output("y", functools.reduce(lambda a, b: builder.op("add", a, b), values))
-    return estimate(builder.build(), "vu9p", 200.0, **options)
-
-
-def test_calls_are_those_of_the_reports():
-    # one module of hftsoi/symbolic_regression at <14,6>: 2639 LUT, 2 DSP, 491 FF, 7 cycles
-    cost = called("sin", functions="math")
-    assert cost.luts == pytest.approx(2639, rel=0.01)
-    assert cost.dsps == 2
-    assert cost.latency_cycles == 7
-    stock = called("sin", functions="stock")
-    assert (stock.luts, stock.dsps, stock.brams, stock.latency_cycles) == (1373, 1, 2, 3)
-    assert called("sin").luts < stock.luts
-
-
-def test_a_sine_and_cosine_of_one_word_are_one_call():
-    both = called("sin", "cos", functions="math")
-    assert both.dsps == 2
-    assert both.luts == pytest.approx(3747 + 24, rel=0.02)
-    assert called("sin", "cos", functions="stock").dsps == 2  # there each has its own tables
-
-
-def test_other_implementations_say_so():
-    cost = called("sin", functions="math")
-    found = cost.measurements(target("vu9p"), 200.0, "abc")
-    assert {m.flags for m in found} == {"functions=math"}
-    assert {m.flags for m in called("sin").measurements(target("vu9p"), 200.0, "abc")} == {""}
-    with pytest.raises(SpecError, match="no report says what 'exp' takes as math"):
-        called("exp", functions="math")
-    with pytest.raises(SpecError, match="unknown implementation of functions 'maths', did you"):
-        called("sin", functions="maths")
-
-
-def test_logic_synthesis_leaves_carry_chains():
-    def add(stage):
-        builder = Builder()
-        x, y = builder.input("x", WORD), builder.input("y", WORD)
-        builder.output("y", builder.op("add", x, y))
-        return estimate(builder.build(), "vu9p", 200.0, stage=stage)
-
-    assert (add("csynth").luts, add("vsynth").luts) == (24, 17)
-    assert add("vsynth").stage == "vsynth"
-    assert add("vsynth").ffs < add("csynth").ffs
-    with pytest.raises(SpecError, match="unknown stage of the estimate 'pnr'"):
-        add("pnr")
-
-
-def test_logic_synthesis_shares_block_rams_and_dsps_add():
-    def cost(count, stage):
-        builder = Builder()
-        x = builder.input("x", Fixed(10, 5), (count,))
-        table = np.arange(1024) - 512
-        y = builder.op("lut", x, type=WORD, function="f", table=table)
-        total = builder.op("reduce", builder.op("mul", y, y), kind="sum", axis=0)
-        builder.output("y", total)
-        return estimate(builder.build(), "vu9p", 200.0, stage=stage)
-
-    assert [cost(n, "csynth").brams for n in (1, 2, 5)] == [1, 2, 5]
-    assert [cost(n, "vsynth").brams for n in (1, 2, 5)] == [1, 1, 3]
-
-    builder = Builder()
-    x, y, z = (builder.input(n, WORD) for n in "xyz")
-    builder.output("y", builder.op("add", builder.op("mul", x, y), z))
-    assert estimate(builder.build(), "vu9p", 200.0, stage="vsynth").luts == 0
-
-
 def weights(array):
     """Attributes of a layer without bias."""
     t, array = Fixed(16, 5), np.asarray(array, dtype=np.int64)
@@ -447,26 +372,3 @@ def test_operator_costs_of_a_search():
     rounded = operator_costs(Fixed(16, 6, True, Rounding.RND, Overflow.SAT), 200.0, "vu9p")
     assert rounded["mul"].luts > costs["mul"].luts
     assert operator_costs(WORD, 400.0, "vu9p")["cube"].cycles > costs["cube"].cycles
-
-
-def test_an_estimate_of_a_usual_network_is_quick():
-    rng = np.random.default_rng(0)
-    builder = Builder()
-    t = Fixed(8, 2)
-    value = builder.input("x", WORD, (16,))
-    for inputs, outputs in ((16, 64), (64, 32), (32, 32), (32, 5)):
-        weight = rng.integers(-128, 128, (inputs, outputs))
-        bias = np.ones(outputs, dtype=np.int64)
-        value = builder.op("dense", value, weight=weight, bias=bias, weight_type=t, bias_type=t)
-        value = builder.cast(builder.op("relu", value), Fixed(12, 4, overflow=Overflow.SAT))
-    builder.output("y", value)
-    graph = builder.build()
-    estimate(graph, "vu9p", 200.0)
-    best = min(_seconds(graph) for _ in range(5))
-    assert best < 0.05
-
-
-def _seconds(graph):
-    start = time.process_time()
-    estimate(graph, "vu9p", 200.0)
-    return time.process_time() - start
