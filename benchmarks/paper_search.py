@@ -24,8 +24,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from nacsr.archive import Entry
 from nacsr.data.dataset import load
+from nacsr.entry import Entry
 from nacsr.frontends.neural.lessons import batch_size
 from nacsr.records import Job, Outcome
 from nacsr.spec import Budget, DatasetSpec, StudySpec

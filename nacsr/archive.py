@@ -10,9 +10,9 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -20,12 +20,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from nacsr.entry import Entry, value_of
 from nacsr.errors import ArchiveError, SpecError
-from nacsr.ir import Graph, parse
+from nacsr.ir import parse
 from nacsr.measure import (
-    ARCHITECTURE,
     ESTIMATED,
-    HARDWARE,
     OBJECTIVES,
     TIMING,
     Basis,
@@ -61,63 +60,6 @@ _GIVE = "give the folder that 'nacsr run' wrote"
 def runs_in(folder: Path) -> list[Path]:
     """The run folders directly in a folder, as a campaign makes one for every variant."""
     return sorted(place.parent for place in folder.glob(f"*/{FILE}"))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A candidate of the archive with all its measurements."""
-
-    candidate: Candidate
-    measurements: tuple[Measurement, ...]
-    graph_text: str | None
-
-    @property
-    def id(self) -> str:
-        """The candidate's id."""
-        return self.candidate.id
-
-    @property
-    def graph(self) -> Graph:
-        """The lowered design.
-
-        Raises:
-            ArchiveError: if the candidate was never lowered.
-        """
-        if self.graph_text is None:
-            msg = f"{self.id} is a candidate of the search, not a design; choose one of the front"
-            raise ArchiveError(msg)
-        return parse(self.graph_text)
-
-    def find(
-        self, metric: str, method: str, stage: str, label: str = "", target: str = ""
-    ) -> Measurement | None:
-        """The latest measurement of that kind, on that target if one is named."""
-        for m in reversed(self.measurements):
-            if (m.metric, m.method, m.stage, m.label) == (metric, method, stage, label):
-                if not target or m.target == target:
-                    return m
-        return None
-
-    def basis(
-        self, metrics: Iterable[str], choices: Iterable[Basis], target: str = ""
-    ) -> Basis | None:
-        """The first of several in which all those metrics are known, so never a mix of two."""
-        wanted = [m for m in metrics if m in HARDWARE or m in TIMING]
-        for basis in choices:
-            if all(self.find(m, *basis, target=target) is not None for m in wanted):
-                return basis
-        return None
-
-    @property
-    def failed(self) -> str:
-        """Why this candidate may not be on a front, or ""."""
-        if self.candidate.reason:
-            return self.candidate.reason
-        for check in self.measurements:  # a run without one does not undo one that has some
-            if check.metric == "mismatches" and check.value > 0:
-                what = "C++" if check.method == "g++" else "Verilog"
-                return f"{check.value:.0f} output words differ between {what} and interpreter"
-        return ""
 
 
 class Archive:
@@ -347,6 +289,7 @@ class Archive:
         stage: str = ESTIMATED.stage,
         limits: Mapping[str, float] | None = None,
         instead: Sequence[Basis] = (),
+        family: str = "",
     ) -> list[Entry]:
         """The designs that no other design dominates, best in the first objective first.
 
@@ -362,6 +305,7 @@ class Archive:
             limits: upper limits by metric name.
             instead: for designs without such numbers, the first of these that they have. Numbers
                 of several methods or stages are ranked together only where these are given.
+            family: the only one whose designs count; "": all.
 
         Raises:
             SpecError: for an unknown metric.
@@ -373,6 +317,8 @@ class Archive:
         kept: list[Entry] = []
         points: list[list[float]] = []
         for entry in self.entries(designs_only=True):
+            if family not in ("", entry.candidate.family):
+                continue
             basis = entry.basis(names, (Basis(method, stage), *instead), place)
             values = [
                 None if basis is None else value_of(entry, name, basis, place) for name in names
@@ -389,17 +335,6 @@ class Archive:
         mask = nondominated(np.array(points))
         front = [(p, e) for p, e, on in zip(points, kept, mask, strict=True) if on]
         return [entry for _, entry in sorted(front, key=lambda pe: (pe[0], pe[1].id))]
-
-
-def value_of(entry: Entry, metric: str, basis: Basis, place: str) -> float | None:
-    """What a front ranks a design by, on a part at a clock; None where that is not known."""
-    if metric in HARDWARE or metric in TIMING:
-        found = entry.find(metric, *basis, target=place)
-    elif metric in ARCHITECTURE:  # the same for every flow
-        found = next((m for m in reversed(entry.measurements) if m.metric == metric), None)
-    else:
-        found = entry.find(metric, "interpreter", "validation")
-    return None if found is None else found.value
 
 
 def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes | None:

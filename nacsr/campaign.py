@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from nacsr.archive import Entry
 from nacsr.data.dataset import Dataset, load
+from nacsr.entry import Entry
 from nacsr.errors import NacsrError, SpecError
 from nacsr.frontends.base import Problem
 from nacsr.measure import QUALITY, judged_as

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nacsr.archive import Archive, Entry
+from nacsr.archive import Archive
 from nacsr.design import Design, Setting
 from nacsr.emit import default_flow
 from nacsr.emit.verify import Verification
+from nacsr.entry import Entry
 from nacsr.errors import CompileError, EmitError, GraphError, ToolError
 from nacsr.frontends.judge import performance
 from nacsr.ir import Graph, parse
@@ -27,14 +28,24 @@ OPEN_LUTS = 20_000
 """Estimated LUTs above which a study leaves a design out of open synthesis, which takes minutes."""
 
 
+def estimate_job(entry: Entry) -> Job:
+    """The job that estimates what the Verilog of a design takes."""
+    return Job("design", "estimate", _payload(entry), label=entry.id)
+
+
 def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
-    """The jobs that emit and verify a design of the front: for its own flow, and as RTL.
+    """The jobs that emit and verify a finalist: for its own flow, and as RTL.
 
     RTL is the flow that all families have in common, which makes their comparison fair, by
     estimates and by open synthesis.
     """
+    kinds = ("emit", "rtl", "synth") if can_synthesise(spec) else ("emit", "rtl")
+    return [Job("design", kind, _payload(entry), label=entry.id) for kind in kinds]
+
+
+def _payload(entry: Entry) -> dict[str, Any]:
     candidate = entry.candidate
-    payload = {
+    return {
         "id": entry.id,
         "family": candidate.family,
         "genotype": dict(candidate.genotype),
@@ -42,10 +53,7 @@ def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
         "title": candidate.title,
         "parents": list(candidate.parents),
         "graph": entry.graph_text,
-        "study": spec.name,
     }
-    kinds = ("emit", "rtl", "synth") if can_synthesise(spec) else ("emit", "rtl")
-    return [Job("design", kind, payload, label=entry.id) for kind in kinds]
 
 
 def can_synthesise(spec: StudySpec) -> bool:
@@ -73,6 +81,8 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
         default_flow(graph),
         calibration=prepared.problem.calibration,
     )
+    if job.kind == "estimate":
+        return _estimated(design.to("rtl"), candidate)
     if job.kind == "synth":
         return _synthesised(design.to("rtl"), candidate)
     if job.kind == "rtl":
@@ -87,6 +97,22 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     return Outcome(data, found=(Found(candidate, found),))
 
 
+def _estimated(design: Design, candidate: Candidate) -> Outcome:
+    """What RTL cannot express has no such estimate, and a reason."""
+    try:
+        found = _cost(design)
+    except (EmitError, GraphError) as error:
+        return Outcome({"reason": str(error)})
+    return Outcome(found=(Found(candidate, found),))
+
+
+def _cost(design: Design) -> tuple[Measurement, ...]:
+    place = design.setting
+    return design.cost().measurements(
+        find_target(place.target), place.clock_mhz, design.graph.digest
+    )
+
+
 def _emitted(design: Design, folder: str, prepared: Prepared, events: int) -> Verification:
     return design.verify(
         design.emit(prepared.out / "designs" / folder, prepared.test.words[:events])
@@ -95,13 +121,10 @@ def _emitted(design: Design, folder: str, prepared: Prepared, events: int) -> Ve
 
 def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) -> Outcome:
     """A design that RTL cannot express stays a design; one without a simulator is not simulated."""
-    device = find_target(design.setting.target)
     try:
-        cost = design.cost()
         design.emit(prepared.out / "designs" / folder, prepared.test.words[: VECTORS["rtl"]])
     except (EmitError, GraphError) as error:
         return Outcome({"mismatches": None, "folder": "", "reason": str(error)})
-    found = list(cost.measurements(device, design.setting.clock_mhz, design.graph.digest))
     try:
         checked = design.verify(prepared.out / "designs" / folder)
     except (EmitError, CompileError) as error:  # Verilog that no simulator takes, or cycles amiss
@@ -109,10 +132,10 @@ def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) 
         return Outcome({"mismatches": None, "folder": folder}, found=(Found(failed),))
     except ToolError as error:
         why = {"mismatches": None, "folder": folder, "reason": str(error)}
-        return Outcome(why, found=(Found(candidate, tuple(found)),))
-    found += _checked(checked, design.graph, prepared, VECTORS["rtl"], "simulation", "rtlsim")
+        return Outcome(why, found=(Found(candidate),))
+    found = _checked(checked, design.graph, prepared, VECTORS["rtl"], "simulation", "rtlsim")
     data = {"mismatches": checked.mismatches, "folder": folder}
-    return Outcome(data, found=(Found(candidate, tuple(found)),))
+    return Outcome(data, found=(Found(candidate, found),))
 
 
 def _synthesised(design: Design, candidate: Candidate) -> Outcome:

@@ -157,6 +157,9 @@ class Basis(NamedTuple):
 ESTIMATED = Basis("analytic", "csynth")
 """What a search selects by."""
 
+VERILOG = Basis("analytic", "rtl")
+"""Estimates of the Verilog that every family has, so fairer between them."""
+
 OPEN = Basis("yosys", "vsynth")
 """What all families are compared by: one flow, measured with open tools."""
 

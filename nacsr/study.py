@@ -12,24 +12,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nacsr.archive import FILE, Archive, Entry
+from nacsr.archive import FILE, Archive
 from nacsr.cost.calibration import Calibration
 from nacsr.data.dataset import Dataset, load
 from nacsr.design import stored_calibration
+from nacsr.entry import Entry
 from nacsr.errors import ArchiveError, FileError, SpecError
-from nacsr.finish import design_jobs, measure_test, run_design_job, setting
+from nacsr.finish import design_jobs, estimate_job, measure_test, run_design_job, setting
 from nacsr.frontends.base import Frontend, Job, Outcome
 from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.reference import frontend as reference
 from nacsr.frontends.reference.registry import REFERENCES
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
+from nacsr.fronts import contenders, finalists, front, limits
 from nacsr.measure import ARCHITECTURE, tool_name
 from nacsr.prepare import Prepared, prepare
 from nacsr.search.goals import Goals
 from nacsr.spec import BUDGETS, Budget, StudySpec, read_yaml
 from nacsr.spec.messages import difference
 from nacsr.spec.references import ReferenceSpec
-from nacsr.targets import RESOURCES, target
 from nacsr.tools import gxx
 from nacsr.workers import Workers
 
@@ -206,15 +207,15 @@ class Study:
         pool: Workers[Prepared, Job, Outcome] = Workers(run_job, self.prepared, count)
         try:
             self._search(pool, seen)
-            front = self._verified_front(pool, seen)
+            ending = self._verified(pool, seen)
         finally:
             pool.close()
-        measure_test(front, self.archive, self.prepared)
+        measure_test(ending, self.archive, self.prepared)
         return self.front()
 
     def front(self) -> list[Entry]:
         """The front by the study's objectives and constraints."""
-        return self.archive.front(self.spec.objectives, limits=limits(self.spec))
+        return front(self.archive, self.spec)
 
     def expected_jobs(self) -> dict[str, int]:
         """Jobs a family at most, for a progress display."""
@@ -271,21 +272,32 @@ class Study:
         batch.outcomes[place] = outcome
         seen.done(job, outcome, replayed=False)
 
-    def _verified_front(self, pool: Workers[Prepared, Job, Outcome], seen: Observer) -> list[Entry]:
-        """Emit and verify the front; a design that fails leaves it, and the next one moves up."""
+    def _verified(self, pool: Workers[Prepared, Job, Outcome], seen: Observer) -> list[Entry]:
+        """Emit and verify the finalists; one that fails leaves, and the next one moves up."""
         while True:
-            front = self.front()
-            jobs = [job for entry in front for job in design_jobs(entry, self.spec)]
-            missing = [j for j in jobs if not self._emitted(j)]
-            if not missing:
-                return front
-            seen.asked("design", "emit and verify", len(missing))
-            batch = _Batch(missing, [None] * len(missing))
-            flying = {pool.submit(job): place for place, job in enumerate(missing)}
-            while flying:
-                finished, _ = wait(flying, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    self._land(batch, flying.pop(future), pool.result(future), seen)
+            estimated = [estimate_job(entry) for entry in contenders(self.archive, self.spec)]
+            if self._finish("estimate the Verilog", estimated, pool, seen):
+                continue
+            found = finalists(self.archive, self.spec)
+            jobs = [job for entry in found for job in design_jobs(entry, self.spec)]
+            if not self._finish("emit and verify", jobs, pool, seen):
+                return found
+
+    def _finish(
+        self, phase: str, jobs: Sequence[Job], pool: Workers[Prepared, Job, Outcome], seen: Observer
+    ) -> bool:
+        """Run what of these jobs has not ended; False where all have."""
+        missing = [job for job in jobs if not self._emitted(job)]
+        if not missing:
+            return False
+        seen.asked("design", phase, len(missing))
+        batch = _Batch(missing, [None] * len(missing))
+        flying = {pool.submit(job): place for place, job in enumerate(missing)}
+        while flying:
+            finished, _ = wait(flying, return_when=FIRST_COMPLETED)
+            for future in finished:
+                self._land(batch, flying.pop(future), pool.result(future), seen)
+        return True
 
     def _emitted(self, job: Job) -> bool:
         """Whether a job ended, and what it wrote is still there."""
@@ -319,16 +331,6 @@ def _alone(out: Path) -> Iterator[None]:
 def default_out(spec: StudySpec) -> Path:
     """Where a study without ``--out`` goes."""
     return Path("runs") / spec.name
-
-
-def limits(spec: StudySpec) -> dict[str, float]:
-    """Upper limits by metric name: the device's capacities, and the study's constraints."""
-    device = target(spec.target)
-    top = {name: float(getattr(device, name)) for name in RESOURCES}
-    for name, value in spec.constraints.model_dump().items():
-        if value is not None:
-            top[name] = min(top.get(name, float("inf")), float(value))
-    return top
 
 
 def stored_spec(archive: Archive) -> StudySpec:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nacsr.archive import Entry
 from nacsr.design import Design, Setting
+from nacsr.entry import Entry
 from nacsr.errors import ExpressionError, FixedError, NacsrError, SpecError, unknown
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Events, Problem

@@ -11,8 +11,9 @@ from nacsr.cli.options import Json, Precision, print_json
 from nacsr.cli.reports import measured
 
 if TYPE_CHECKING:
-    from nacsr.archive import Archive, Entry
+    from nacsr.archive import Archive
     from nacsr.design import Design
+    from nacsr.entry import Entry
     from nacsr.report.formulas import Formula
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
@@ -48,11 +49,12 @@ def front(
     from nacsr.archive import Archive
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
+    from nacsr.fronts import limits
     from nacsr.measure import ESTIMATED, USUAL_STAGE, Basis
     from nacsr.report.references import winners
     from nacsr.report.rows import absent, rows, unknown_to
     from nacsr.report.table import console, table
-    from nacsr.study import limits, stored_spec
+    from nacsr.study import stored_spec
 
     first = Basis.checked(method, stage or USUAL_STAGE.get(method, ESTIMATED.stage))
     others = [Basis.parse(text) for text in instead or ()]

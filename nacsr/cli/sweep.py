@@ -12,7 +12,7 @@ from nacsr.cli.options import Json, print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nacsr.archive import Entry
+    from nacsr.entry import Entry
     from nacsr.study import Study
     from nacsr.sweep import Arithmetic, Point
 

@@ -18,9 +18,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from nacsr.archive import Entry
 from nacsr.campaign import Result
 from nacsr.compiler import setting_of
+from nacsr.entry import Entry
 from nacsr.measure import HARDWARE, METRICS
 from nacsr.report.figures import panelled, saved
 from nacsr.report.rows import Row, about, labels, rows

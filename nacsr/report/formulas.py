@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nacsr.archive import Entry
+from nacsr.entry import Entry
 from nacsr.errors import NacsrError, SpecError
 from nacsr.fixed import Rounding
 from nacsr.frontends.symbolic.genotype import formulas

@@ -13,28 +13,27 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from nacsr.archive import Archive, Entry
+from nacsr.archive import Archive
 from nacsr.design import Setting
-from nacsr.measure import ESTIMATED, HARDWARE, METRICS, OPEN, Basis, Measurement
+from nacsr.entry import Entry
+from nacsr.fronts import finalists, front
+from nacsr.measure import ESTIMATED, HARDWARE, METRICS, OPEN, VERILOG, Basis, Measurement
 from nacsr.report.references import winners
 from nacsr.report.rows import ABOUT, Row, quality, rows
 from nacsr.report.table import FORMULA, count, with_error
 from nacsr.spec import StudySpec
-from nacsr.study import limits
 from nacsr.synthesis import available
 
-RTL = Basis("analytic", "rtl")
-
 PAIRS: Mapping[Basis, tuple[Basis, ...]] = {
-    OPEN: (RTL, Basis("da", "pnr")),
+    OPEN: (VERILOG, Basis("da", "pnr")),
     Basis("vitis", "csynth"): (ESTIMATED,),
     Basis("vitis", "cosim"): (ESTIMATED,),
-    Basis("vivado", "vsynth"): (Basis("analytic", "vsynth"), RTL, OPEN),
-    Basis("vivado", "pnr"): (RTL, OPEN, Basis("da", "pnr")),
+    Basis("vivado", "vsynth"): (Basis("analytic", "vsynth"), VERILOG, OPEN),
+    Basis("vivado", "pnr"): (VERILOG, OPEN, Basis("da", "pnr")),
 }
 """For every measurement what speaks of the same quantity: estimates, and what is closest to it."""
 
-VERILOG = frozenset({RTL, OPEN, Basis("da", "pnr")})
+OF_VERILOG = frozenset({VERILOG, OPEN, Basis("da", "pnr")})
 """What speaks of our Verilog; the others, of what HLS makes of our C++."""
 
 
@@ -85,7 +84,7 @@ def _fits(expected: Basis, measured: Measurement) -> bool:
     """Whether an estimate speaks of the flow that was measured; reports name theirs."""
     named = re.search(r"\bflow (\w+)", measured.flags)
     flow = named[1] if named else "rtl" if measured.method == OPEN.method else ""
-    return bool(flow) and (flow == "rtl") == (expected in VERILOG)
+    return bool(flow) and (flow == "rtl") == (expected in OF_VERILOG)
 
 
 def summary(pairs: Sequence[Compared]) -> list[str]:
@@ -131,12 +130,12 @@ class OpenFront:
 
 def open_front(archive: Archive, spec: StudySpec, setting: Setting) -> OpenFront:
     """All families ranked by open synthesis, or why they are not."""
-    front = archive.front(spec.objectives, *OPEN, limits(spec))
-    shown = rows(front, setting, (OPEN,))
+    found = front(archive, spec, OPEN)
+    shown = rows(found, setting, (OPEN,))
     caveat = [ABOUT[OPEN].caveat for _ in shown[:1]]
     lines = [*winners(shown), *caveat, *_missing(archive, spec)]
     lines += summary(compared([e for e in archive.entries(designs_only=True) if not e.failed]))
-    expected = {e.id: (_luts(e, ESTIMATED), _luts(e, RTL)) for e in front}
+    expected = {e.id: (_luts(e, ESTIMATED), _luts(e, VERILOG)) for e in found}
     return OpenFront(tuple(shown), expected, tuple(lines))
 
 
@@ -149,7 +148,7 @@ def _missing(archive: Archive, spec: StudySpec) -> list[str]:
     """Which designs of the front were not synthesised, and why none was."""
     if spec.verify != "open":
         return [f"No open synthesis, as the study says (verify: {spec.verify})."]
-    wanted = archive.front(spec.objectives, limits=limits(spec))
+    wanted = finalists(archive, spec)
     absent = [e.id for e in wanted if e.find("luts", *OPEN) is None]
     if not absent:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nacsr.archive import Entry
+from nacsr.entry import Entry
 from nacsr.frontends.reference.trees.ladder import rules
 from nacsr.measure import minimised
 from nacsr.report.rows import REFERENCE_FAMILIES, Row

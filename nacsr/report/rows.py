@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nacsr.archive import Archive, Entry, value_of
+from nacsr.archive import Archive
 from nacsr.cost import share, within
 from nacsr.design import Setting
 from nacsr.emit import default_flow
-from nacsr.measure import ESTIMATED, HARDWARE, OPEN, QUALITY, Basis, Measurement
+from nacsr.entry import Entry, value_of
+from nacsr.measure import ESTIMATED, HARDWARE, OPEN, QUALITY, VERILOG, Basis, Measurement
 from nacsr.targets import target as find_target
 
 REFERENCE_FAMILIES = ("linear", "tables", "trees")
@@ -56,7 +57,7 @@ _OTHER = About(_C, (_WRONG_C,), "LUTs of different methods and stages are differ
 ABOUT: Mapping[Basis, About] = {
     ESTIMATED: _CSYNTH,
     Basis("vitis", "csynth"): _CSYNTH,
-    Basis("analytic", "rtl"): About(
+    VERILOG: About(
         _VERILOG,
         (_PORT_TO_PORT, _WRONG_VERILOG),
         f"{_ONE_FLOW} LUTs are those of its operators before logic synthesis.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nacsr.archive import Archive
 from nacsr.compiler import setting_of
+from nacsr.fronts import limits
 from nacsr.measure import tool_name
 from nacsr.report.formulas import described
 from nacsr.report.measured import OpenFront, compared, open_front
@@ -16,7 +17,6 @@ from nacsr.report.references import described as described_reference
 from nacsr.report.references import winners
 from nacsr.report.rows import Row, absent, beyond
 from nacsr.spec import StudySpec
-from nacsr.study import limits
 from nacsr.targets import target as find_target
 
 

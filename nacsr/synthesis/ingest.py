@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nacsr.archive import Archive, Entry
+from nacsr.archive import Archive
 from nacsr.compiler import setting_of
 from nacsr.emit import default_flow
 from nacsr.emit.project import MANIFEST, Project, is_project, load
+from nacsr.entry import Entry
 from nacsr.errors import FileError, ReportError, SpecError
 from nacsr.measure import Measurement
 from nacsr.records import Found, Outcome

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import nacsr
-from nacsr.archive import Entry
 from nacsr.data.dataset import Dataset
 from nacsr.emit.project import load
+from nacsr.entry import Entry
 from nacsr.errors import SpecError, ToolError
 from nacsr.frontends.stem import scores
 from nacsr.frontends.symbolic.engines import embedded as engine

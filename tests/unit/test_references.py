@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nacsr.archive import Entry
 from nacsr.data.events import Events
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting
+from nacsr.entry import Entry
 from nacsr.errors import ToolError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem

@@ -11,10 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from nacsr.archive import Archive, Entry
+from nacsr.archive import Archive
 from nacsr.cli.app import app
 from nacsr.data.words import Feature, Scaling
 from nacsr.design import Setting
+from nacsr.entry import Entry
 from nacsr.errors import ExpressionError, SpecError
 from nacsr.fixed import Fixed
 from nacsr.frontends.symbolic.genotype import formulas

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import nacsr
-from nacsr.archive import Entry
 from nacsr.data.dataset import Dataset, from_arrays, load
 from nacsr.data.events import Events
 from nacsr.data.split import split
 from nacsr.data.words import Feature, Scaling
+from nacsr.entry import Entry
 from nacsr.errors import DataError, GraphError, SpecError
 from nacsr.finish import setting
 from nacsr.fixed import Fixed
