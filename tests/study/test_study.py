@@ -123,8 +123,8 @@ def test_without_a_simulator_a_design_is_still_emitted_and_costed(
     assert (tmp_path / "designs" / f"{entry.id}_rtl" / "manifest.json").is_file()
     assert not outcome.found[0].measurements
     assert not outcome.found[0].candidate.reason
-    estimated = run_design_job(estimate_job(entry), prepared).found[0]
-    assert {(m.metric, m.stage) for m in estimated.measurements} >= {
+    estimated = run_design_job(estimate_job(entry), prepared).found[0].measurements
+    assert {(m.metric, m.stage) for m in estimated} >= {
         ("luts", "rtl"),
         ("dsps", "rtl"),
     }
