@@ -9,7 +9,7 @@ from nacsr.design import Setting
 from nacsr.report.formulas import Formula, table_svg, table_words
 from nacsr.report.measured import Compared, OpenFront
 from nacsr.report.picture import COLOURS, MARKERS, events_shown
-from nacsr.report.rows import REFERENCE_FAMILIES, Row, labels, quality
+from nacsr.report.rows import REFERENCE_FAMILIES, Row, either, labels, quality
 from nacsr.report.table import count, notes, with_error
 from nacsr.resources import folder
 
@@ -31,13 +31,13 @@ def page(
     """Write the report.
 
     Args:
-        rows: the front.
+        rows: the front by estimates of C-synthesis.
         setting: features, scaling and classes.
         findings: lines about what is not on the front.
         left_out: reason by id of every candidate that failed or breaks a limit.
         about: facts of the study, in the order shown.
-        formulas: the expressions of the front by id.
-        references: what the reference designs of the front are, in lines, by id.
+        formulas: the expressions of both fronts by id.
+        references: what the reference designs of both fronts are, in lines, by id.
         opened: all families by open synthesis.
         pairs: estimates beside measurements, of all designs that have both.
         path: the HTML file to write; links to designs are relative to it.
@@ -50,6 +50,7 @@ def page(
     source = (folder("hls_templates") / "report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
         rows=rows,
+        designs=either(opened.rows, rows),
         left_out=left_out,
         about=about,
         formulas=formulas,
@@ -61,7 +62,8 @@ def page(
         notes=[*notes(rows), *findings],
         opened=opened,
         compared=pairs,
-        plot=_plot(rows),
+        plot=_plot(rows, "estimates"),
+        opened_plot=_plot(opened.rows, "opened") if opened.rows else "",
     )
     path.write_text(text, encoding="utf-8")
     return path
@@ -81,8 +83,8 @@ def _features(setting: Setting) -> list[dict[str, str]]:
     ]
 
 
-def _plot(rows: Sequence[Row]) -> str:
-    """The interactive plot as HTML that needs no network."""
+def _plot(rows: Sequence[Row], name: str) -> str:
+    """An interactive plot as HTML that needs no network."""
     from plotly.graph_objects import Figure, Scatter
 
     figure, events = Figure(), events_shown(rows)
@@ -118,5 +120,5 @@ def _plot(rows: Sequence[Row]) -> str:
         height=520,
         margin={"t": 30},
     )
-    html: str = figure.to_html(full_html=False, include_plotlyjs=True, div_id="front")
+    html: str = figure.to_html(full_html=False, include_plotlyjs=name == "estimates", div_id=name)
     return html

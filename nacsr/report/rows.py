@@ -127,6 +127,12 @@ class Row:
         return asdict(self)
 
 
+def either(first: Sequence[Row], second: Sequence[Row]) -> list[Row]:
+    """The rows of two fronts, each design once."""
+    known = {r.id for r in first}
+    return [*first, *(r for r in second if r.id not in known)]
+
+
 def mixed(rows: Sequence[Row]) -> str:
     """A warning where rows have numbers of several methods, stages or flows, or ""."""
     flows = [re.findall(r"\bflow \w+", r.hardware) for r in rows]

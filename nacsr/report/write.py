@@ -15,7 +15,7 @@ from nacsr.report.page import page
 from nacsr.report.picture import picture
 from nacsr.report.references import described as described_reference
 from nacsr.report.references import winners
-from nacsr.report.rows import Row, absent, beyond
+from nacsr.report.rows import Row, absent, beyond, either
 from nacsr.spec import StudySpec
 from nacsr.targets import target as find_target
 
@@ -44,10 +44,10 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     left_out = {e.id: e.failed for e in archive.entries() if e.failed}
     left_out |= beyond(archive, setting, limits(spec))
     names = [f.name for f in setting.features]
-    entries = [archive.entry(row.id) for row in rows]
+    opened = open_front(archive, spec, setting)
+    entries = [archive.entry(row.id) for row in either(rows, opened.rows)]
     formulas = described(entries, spec, names)
     references = {e.id: said for e in entries if (said := described_reference(e))}
-    opened = open_front(archive, spec, setting)
     pairs = compared([e for e in archive.entries(designs_only=True) if not e.failed])
     page(
         rows,
@@ -61,5 +61,5 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
         pairs,
         out / "report.html",
     )
-    picture(rows, spec.name, out / "front.png")
+    picture([opened.rows, rows], spec.name, out / "front.png")
     return opened
