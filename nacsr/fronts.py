@@ -19,21 +19,20 @@ def limits(spec: StudySpec) -> dict[str, float]:
     return top
 
 
-def front(
-    archive: Archive, spec: StudySpec, basis: Basis = ESTIMATED, family: str = ""
-) -> list[Entry]:
-    """The designs of all families, or of one, that no other one dominates by a study's objectives
-    and within its limits, best in the first objective first."""
-    return archive.front(spec.objectives, *basis, limits(spec), family=family)
+def front(archive: Archive, spec: StudySpec, basis: Basis = ESTIMATED) -> list[Entry]:
+    """The designs that no other one dominates by a study's objectives and within its limits, best
+    in the first objective first."""
+    return archive.front(spec.objectives, *basis, limits(spec))
 
 
 def contenders(archive: Archive, spec: StudySpec) -> list[Entry]:
     """The best of each family by estimates of C-synthesis, which rank a family among itself well.
 
-    Between families they do not, so of these the Verilog is estimated, too.
+    Between families they do not, and they overstate LUTs, so of these the Verilog is estimated,
+    too, whether or not they are within the study's limits.
     """
     families = sorted({e.candidate.family for e in archive.entries(designs_only=True)})
-    return [entry for family in families for entry in front(archive, spec, family=family)]
+    return [e for family in families for e in archive.front(spec.objectives, family=family)]
 
 
 def finalists(archive: Archive, spec: StudySpec) -> list[Entry]:
