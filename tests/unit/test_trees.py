@@ -319,7 +319,7 @@ def test_every_word_goes_where_the_float_goes(
         ({"a": 1}, "holds no trees that are known"),
         (arrays(base=[0.0, 1.0]), "2 base scores for 1 outputs"),
         (arrays(tree={"output": 3}), "a tree adds to output 3 of 1"),
-        (arrays(tree={"left": [0, -1, -1]}), "go in a circle"),
+        (arrays(tree={"left": [0, -1, -1]}), "node 0 of a tree is reached twice"),
         (arrays(tree={"feature": [7, 0, 0]}), "feature 7 of 2"),
         (arrays(tree={"left": [-1]}), "no tree asks anything"),
         (arrays(left_if="<<"), "not well formed"),
@@ -413,7 +413,7 @@ def test_categories_and_other_objectives_are_refused(xgboost: Any, tmp_path: Pat
     xgboost.train({"objective": "count:poisson", "nthread": 1}, numbers, 1).save_model(
         tmp_path / "p.json"
     )
-    with pytest.raises(SpecError, match=r"objective 'count:poisson' is not known"):
+    with pytest.raises(SpecError, match="objective 'count:poisson' predicts exp of a sum"):
         read(tmp_path / "p.json")
 
 
