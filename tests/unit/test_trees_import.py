@@ -626,7 +626,7 @@ def naive(found: dict[str, Any], row: Sequence[float]) -> list[float]:
     return sums
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_random_trees_compute_what_a_plain_walk_computes(
     tmp_path_factory: Any, data: st.DataObject

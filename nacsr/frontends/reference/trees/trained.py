@@ -51,10 +51,11 @@ class Trained:
         return self.types or (precision,) * len(self.features)
 
     def frac(self, width: int) -> int:
-        """Fractional bits of leaves of so many bits, the sign included."""
-        largest = max(abs(leaf) for _, root in self.roots for leaf in _leaves(root))
-        largest = max(largest or max(map(abs, self.base)), 2.0**-MAX_WIDTH)
-        return width - 2 - math.floor(math.log2(largest))
+        """Fractional bits of leaves of so many bits, the sign included; fewer where the base would
+        not fit a word beside them."""
+        leaf = max(abs(leaf) for _, root in self.roots for leaf in _leaves(root))
+        least = max(map(abs, self.base)) * 2.0 ** (width + 4 - MAX_WIDTH)
+        return width - 2 - math.floor(math.log2(max(leaf, least, 2.0**-MAX_WIDTH)))
 
     def frac_within(self, max_error: float) -> int:
         """Fractional bits that keep every score within an error: each leaf, and the base, is off
