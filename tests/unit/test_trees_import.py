@@ -162,6 +162,15 @@ def test_exact_leaves_give_exact_scores(model: Any, targets: Array) -> None:
     assert np.array_equal(design.run(x), margins(model, x).reshape(len(x), -1))
 
 
+def test_a_tree_of_a_thousand_questions() -> None:
+    x = FINE.to_float(np.arange(-600, 600))[:, None]
+    y = np.random.default_rng(0).integers(-4, 5, len(x))
+    model = trees.DecisionTreeRegressor(random_state=0).fit(x, y)
+    assert len(_cuts(of_model(model).roots[0][1])) > 1000
+    design = nacsr.compile(model, precision="fixed<12,3>")
+    assert np.array_equal(design.run(x)[:, 0], y)
+
+
 @pytest.mark.parametrize("kind", [trees.DecisionTreeRegressor, sklearn.GradientBoostingRegressor])
 def test_thresholds_between_neighbouring_float32(kind: Any) -> None:
     """Half way between two of them is no float32: inputs are, the threshold is not rounded."""
@@ -172,6 +181,16 @@ def test_thresholds_between_neighbouring_float32(kind: Any) -> None:
     design = nacsr.compile(model, precision="fixed<34,4>")
     agrees(design, x, model.predict(x))
     assert len(set(design.run(x)[:, 0])) == 4
+
+
+def test_histogram_boosting_compares_in_double_precision() -> None:
+    x = 4.0 + np.ldexp(np.arange(8.0), -29)[:, None]  # of float32 all are the same
+    told = {"min_samples_leaf": 1, "learning_rate": 1.0, "max_iter": 2}
+    model = sklearn.HistGradientBoostingRegressor(**told).fit(x, np.arange(8.0) % 3)
+    design = nacsr.compile(model, precision="fixed<34,4>")
+    near = 4.0 + np.ldexp(np.arange(-4.0, 20.0), -30)[:, None]
+    agrees(design, near, model.predict(near))
+    assert len(set(design.run(near)[:, 0])) >= 3
 
 
 def test_strings_become_names() -> None:
@@ -319,6 +338,12 @@ def test_an_estimator_of_xgboost_and_its_file_predict_as_it_does(
         assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
     model.save_model(tmp_path / "m.json")
     assert read(tmp_path / "m.json") == of_model(model)
+
+
+def test_a_ranker(xgboost: Any) -> None:
+    model = xgboost.XGBRanker(**XGB).fit(X, THREE, qid=np.arange(len(X)) // 30)
+    x = words(of_model(model))
+    agrees(nacsr.compile(model, precision="fixed<12,3>"), x, model.predict(x), FLOAT32_SUMS)
 
 
 def test_a_booster_predicts_with_all_its_rounds(xgboost: Any, tmp_path: Path, caplog: Any) -> None:
@@ -652,11 +677,14 @@ def test_random_trees_compute_what_a_plain_walk_computes(
     every = np.array(list(itertools.product(grid, repeat=features)))
     x = every[np.random.default_rng(0).permutation(len(every))[:200]]
     theirs = np.array([naive(found, row) for row in x.tolist()])
+    trained = read(path)
     try:
         design = nacsr.compile(path, precision=str(WORD), max_error=max_error)
     except SpecError as error:
         assert "no score depends on the words fixed<6,3>" in str(error)  # noqa: PT017
-        assert np.ptp(theirs, axis=0).max() <= 2 * (max_error or 1e-15)
+        frac = trained.frac(WORD.width) if max_error is None else trained.frac_within(max_error)
+        bounds = np.array([trained.bound(k, frac) for k in range(outputs)])
+        assert (np.ptp(theirs, axis=0) <= 2 * bounds + SUMS).all()
         return
     bounds = np.array(list(design.bounds.values()))
     assert (np.abs(design.run(x) - theirs) <= bounds + SUMS).all()

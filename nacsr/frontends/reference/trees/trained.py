@@ -94,7 +94,7 @@ class Trained:
         for output, root in self.roots:
             sums[output] += max(map(abs, _leaves(root)))
         bits = math.frexp(max(sums))[1] + frac + 2
-        if bits > MAX_WIDTH:
+        if max(sums) and bits > MAX_WIDTH:
             msg = (
                 f"scores up to {max(sums):.3g} in steps of 2**-{frac} need {bits} bits, and words "
                 f"have {MAX_WIDTH} at most; allow a larger max_error, or a narrower precision"
