@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nacsr.design import Design
     from nacsr.errors import NacsrError
     from nacsr.fixed import Fixed
+    from nacsr.frontends.reference.trees.models import save_trees
     from nacsr.spec import StudySpec, load_spec
     from nacsr.study import Study
 
@@ -31,6 +32,7 @@ __all__ = [
     "from_arrays",
     "load_module",
     "load_spec",
+    "save_trees",
     "targets",
 ]
 
@@ -45,6 +47,7 @@ _HOMES = {
     "from_arrays": ("nacsr.data.dataset", "from_arrays"),
     "load_module": ("nacsr.checkpoint", "load_module"),
     "load_spec": ("nacsr.spec", "load_spec"),
+    "save_trees": ("nacsr.frontends.reference.trees.models", "save_trees"),
 }
 
 

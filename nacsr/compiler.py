@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nacsr.archive import Archive, runs_in
 from nacsr.data.words import Feature, Scaling
@@ -24,6 +24,8 @@ from nacsr.errors import (
     unknown,
 )
 from nacsr.fixed import Fixed, Overflow, Rounding
+from nacsr.frontends.reference.trees.models import of_model, package
+from nacsr.frontends.reference.trees.read import is_file, read
 from nacsr.frontends.symbolic.engines.hall import HallRow, read_hall
 from nacsr.frontends.symbolic.language.expr import OPERATORS, Expr, functions, variables
 from nacsr.frontends.symbolic.language.parse import ALIASES, names_in, parse
@@ -52,7 +54,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 
 def compile(
-    source: Source | Module,
+    source: Source | Module | object,
     *,
     to: str | None = None,
     target: str | None = None,
@@ -72,9 +74,9 @@ def compile(
 
     Args:
         source: an expression, several (a list, or a mapping from output names), the path of a
-            PySR ``hall_of_fame*.csv``, trained trees as ``.json`` (xgboost's models and dumps, or
-            ``nacsr-trees 1``), ``RUN:ID`` of a study, an emitted project, or a torch module of
-            Brevitas layers.
+            PySR ``hall_of_fame*.csv``, a fitted model of trees of xgboost or scikit-learn, or a
+            file of one (``.json`` of xgboost, ``.json`` or ``.npz`` of ``nacsr.save_trees``),
+            ``RUN:ID`` of a study, an emitted project, or a torch module of Brevitas layers.
         to: back end, a key of ``nacsr.emit.FLOWS``; by default hls4ml for networks that it can
             express, hls otherwise.
         target: device; by default the design's own, or vu13p.
@@ -115,13 +117,14 @@ def compile(
             msg = f"{source} is a finished design; {', '.join(unused)} cannot change it"
             raise SpecError(msg)
         return replace(design.moved(target, clock_mhz), options=options or design.options)
-    if isinstance(source, str | Path) and str(source).endswith(".json"):
+    if _has_trees(source):
+        shown = Path(source).name if isinstance(source, str | Path) else type(source).__name__
         extra: dict[str, object] = {"lut": lut, "luts": luts, "row": row, "ranges": ranges}
         if unused := [key for key, value in extra.items() if value is not None and value != {}]:
-            msg = f"{source} holds trained trees; {', '.join(unused)} cannot change them"
+            msg = f"{shown} holds trained trees; {', '.join(unused)} cannot change them"
             raise SpecError(msg)
-        graph, features, bounds = _lower_trees(Path(source), Fixed.parse(precision), max_error)
-        classes, title = tuple(n for n, _ in graph.outputs), f"trees of {Path(source).name}"
+        graph, features, bounds = _lower_trees(source, Fixed.parse(precision), max_error)
+        classes, title = tuple(n for n, _ in graph.outputs), f"trees of {shown}"
     elif isinstance(source, str | Path | Sequence | Mapping):
         tables = _functions(luts)
         expressions = _read(source, row, tables)
@@ -132,8 +135,14 @@ def compile(
         )
         title = "; ".join(to_text(e, digits=3) for e in expressions.values())
         classes = tuple(expressions)
+    elif package(source) != "torch":
+        msg = (
+            f"cannot compile {source!r:.60}; give a formula, a file, RUN:ID, a torch module, or a "
+            "fitted model of trees of xgboost or scikit-learn"
+        )
+        raise SpecError(msg)
     else:
-        network = _lower_module(source, input_type, input_shape)
+        network = _lower_module(cast("Module", source), input_type, input_shape)
         graph, features, bounds = network.graph, network.features, {}
         title = f"network {network.title}"
         classes = tuple(f"y{i}" for i in range(sum(_sizes(graph))))
@@ -320,14 +329,20 @@ def _lower_expressions(
         raise ExpressionError(msg) from None
 
 
+def _has_trees(source: object) -> bool:
+    """Whether a source is a file of trees, or a model of a package that fits trees."""
+    if isinstance(source, str | Path):
+        return is_file(source)
+    return package(source) in ("sklearn", "xgboost")
+
+
 def _lower_trees(
-    path: Path, precision: Fixed, max_error: float | None
+    source: object, precision: Fixed, max_error: float | None
 ) -> tuple[Graph, tuple[Feature, ...], Mapping[str, float]]:
     """Graph, input words, and the proven error of every score."""
     from nacsr.frontends.reference.trees.lower import lower as lower_trees
-    from nacsr.frontends.reference.trees.read import read
 
-    trained = read(path)
+    trained = read(Path(source)) if isinstance(source, str | Path) else of_model(source)
     word = precision.with_modes(Rounding.RND, Overflow.SAT)
     features = tuple(map(Feature, trained.features, trained.words(word)))
     if max_error is None:
@@ -337,7 +352,17 @@ def _lower_trees(
     else:
         msg = f"max_error must be above zero, not {max_error:g}"
         raise SpecError(msg)
-    ensemble = trained.ensemble([f.type for f in features], frac)
+    types = [f.type for f in features]
+    ensemble = trained.ensemble(types, frac)
+    if beyond := trained.beyond(types):
+        said = "some thresholds lie beyond the words of %s; give a wider precision than %s"
+        _log.warning(said, ", ".join(beyond), precision.plain())
+    if not ensemble.tests:
+        msg = (
+            f"no score depends on the words {precision.plain()}: thresholds lie beyond them, or "
+            "leaves are the same; give another precision, or a smaller max_error"
+        )
+        raise SpecError(msg)
     bounds = {n: trained.bound(k, frac) for k, n in enumerate(trained.outputs)}
     return lower_trees(ensemble, features, trained.outputs), features, bounds
 

@@ -46,6 +46,7 @@ def compile(
 
     Example: nacsr compile "0.3*x0*sin(2*x1) - 0.8" --to rtl --target vu9p --out my_trigger
     Example: nacsr compile "gauss(x0)*x1" --max-error 1e-3 --range x0=-4:4 --out my_trigger
+    Example: nacsr compile model.json --precision 12,4 --to rtl --out my_trees
     """
     design = design_of(
         source,
@@ -68,7 +69,7 @@ def compile(
     clipped = ", ".join(f"{n} clipped to [{a:g}, {b:g})" for n, (a, b) in design.ranges.items())
     for port, bound in design.bounds.items():
         typer.echo(
-            f"Proven: {port} is within {bound:.3g} of the formula for every input word"
+            f"Proven: {port} is within {bound:.3g} of the exact value for every input word"
             + (f", {clipped}" if clipped else "")
         )
     typer.echo(f"Check it bit for bit with: nacsr verify {folder}")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SOURCE = (
     "An expression such as 'sin(x0)*x1', several (one an output), a hall_of_fame.csv, trained "
-    "trees (.json of xgboost), RUN:ID, or an emitted project. (Write -- before an expression that "
-    "begins with a minus.)"
+    "trees (.json of xgboost; .json or .npz of nacsr.save_trees for those of scikit-learn), "
+    "RUN:ID, or an emitted project. (Write -- before an expression that begins with a minus.)"
 )
 Luts = Annotated[
     Path | None, typer.Option(help="A folder of LUT functions (*.toml) besides the shipped ones.")

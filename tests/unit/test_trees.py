@@ -319,7 +319,7 @@ def test_every_word_goes_where_the_float_goes(
         ({"a": 1}, "holds no trees that are known"),
         (arrays(base=[0.0, 1.0]), "2 base scores for 1 outputs"),
         (arrays(tree={"output": 3}), "a tree adds to output 3 of 1"),
-        (arrays(tree={"left": [0, -1, -1]}), "go in a circle"),
+        (arrays(tree={"left": [0, -1, -1]}), "node 0 of a tree is reached twice"),
         (arrays(tree={"feature": [7, 0, 0]}), "feature 7 of 2"),
         (arrays(tree={"left": [-1]}), "no tree asks anything"),
         (arrays(left_if="<<"), "not well formed"),
@@ -413,27 +413,5 @@ def test_categories_and_other_objectives_are_refused(xgboost: Any, tmp_path: Pat
     xgboost.train({"objective": "count:poisson", "nthread": 1}, numbers, 1).save_model(
         tmp_path / "p.json"
     )
-    with pytest.raises(SpecError, match=r"objective 'count:poisson' is not known"):
+    with pytest.raises(SpecError, match="objective 'count:poisson' predicts exp of a sum"):
         read(tmp_path / "p.json")
-
-
-def test_the_documented_export_keeps_every_decision(written: Any) -> None:
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    rng = np.random.default_rng(0)
-    word = Fixed.parse("fixed<10,3,RND,SAT>")
-    x = word.to_float(word.quantize(rng.normal(size=(400, 3))))
-    y = (x[:, 0] > 0).astype(int) + (x[:, 1] > 0.5)
-    model = GradientBoostingClassifier(n_estimators=3, max_depth=3, random_state=0).fit(x, y)
-    text = (Path(__file__).resolve().parents[2] / "docs/trees.md").read_text(encoding="utf-8")
-    snippet = (
-        text.split("```python\n")[1].split("```")[0].replace('open("model.json", "w")', "file")
-    )
-    path = written("")
-    with path.open("w") as file:
-        given = {"model": model, "x": x, "names": ["a", "b", "c"], "classes": ["u", "v", "w"]}
-        exec(snippet, {**given, "file": file})
-    made = nacsr.compile(path, precision="fixed<10,3>", max_error=1e-4)
-    assert (
-        np.abs(made.run(x) - model.decision_function(x)).max() <= max(made.bounds.values()) + 1e-9
-    )

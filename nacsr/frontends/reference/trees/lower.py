@@ -217,6 +217,8 @@ def _table_luts(inputs: int) -> int:
     >>> [_table_luts(n) for n in (1, 6, 7, 8, 9, 10)]
     [1, 1, 3, 5, 11, 21]
     """
-    if inputs <= LUT_INPUTS:
-        return 1
-    return min(2 * _table_luts(inputs - 1), 4 * _table_luts(inputs - 2) if inputs > 7 else 99) + 1
+    found = [1] * (LUT_INPUTS + 1)
+    while len(found) <= inputs:  # deep trees ask a thousand questions
+        four = 4 * found[-2] if len(found) > 7 else 99
+        found.append(min(2 * found[-1], four) + 1)
+    return found[inputs]
