@@ -216,13 +216,18 @@ def _pack(op: Op, args: list[Op], values: Values) -> Any:
 
 
 def _min(_: Op, __: list[Op], values: Values) -> Any:
-    a, b = sorted(values, key=_known)  # a zero comes last: that is a relu to da4ml
+    a, b = _zero_last(*values)
     return -_negated(a).max_of(_negated(b)) if _loses_sign(a, b) else a.min_of(b)
 
 
 def _max(_: Op, __: list[Op], values: Values) -> Any:
-    a, b = sorted(values, key=_known)
+    a, b = _zero_last(*values)
     return -_negated(a).min_of(_negated(b)) if _loses_sign(a, b) else a.max_of(b)
+
+
+def _zero_last(a: Any, b: Any) -> tuple[Any, Any]:
+    """A zero and a word cut from another: da4ml makes a relu of them, or a choice as in _select."""
+    return (b, a) if _known(a) and not a.low and b.opr == "wrap" else (a, b)
 
 
 def _abs(_: Op, __: list[Op], values: Values) -> Any:
