@@ -12,7 +12,6 @@ import pytest
 
 import nacsr
 from nacsr.compiler import setting_of
-from nacsr.frontends.reference.registry import REFERENCES
 from nacsr.report.rows import rows
 from nacsr.report.table import cells
 from nacsr.study import Study
@@ -85,7 +84,6 @@ def test_a_search_that_finds_nothing_leaves_the_other_family(tmp_path: Path) -> 
     families = {
         "expression": {"max_cycles": 1, "max_luts": 1},
         "network": TINY.network.model_copy(update={"local": None, "lean": None, "tables": None}),
-        **dict.fromkeys(REFERENCES),
     }
     study = tiny_study(tmp_path / "run", clock_mhz=800.0, families=families)
     front = study.run(workers=0)
