@@ -21,7 +21,7 @@ from nacsr.emit.rtl_pipeline import Pipeline
 from nacsr.errors import FileError, SpecError
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
-from nacsr.frontends.reference.trees.grow import Goal, Grower, Recipe
+from nacsr.frontends.reference.trees.grow import Grower, Objective, Recipe
 from nacsr.frontends.reference.trees.ladder import propose, rules
 from nacsr.frontends.reference.trees.lower import both, lower, merged, table
 from nacsr.frontends.reference.trees.model import (
@@ -64,7 +64,9 @@ def nodes(depth: int) -> st.SearchStrategy[Node]:
 def ensembles() -> st.SearchStrategy[Ensemble]:
     trees = st.lists(st.builds(Tree, st.integers(0, 1), nodes(4)), max_size=6)
     base = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
-    return st.builds(Ensemble, trees.map(tuple), base, st.integers(-2, 4))
+    return st.builds(
+        Ensemble, trees.map(tuple), base, st.tuples(st.integers(-2, 4), st.integers(-2, 4))
+    )
 
 
 def words_of(types: tuple[Fixed, ...], events: int, seed: int = 0) -> np.ndarray:
@@ -93,7 +95,7 @@ def test_a_design_computes_the_scores_of_its_ensemble(ensemble: Ensemble) -> Non
         type_ = graph.ops[dict(graph.outputs)[name]].type
         assert np.array_equal(
             np.ldexp(np.broadcast_to(found[name], 300).astype(float), -type_.frac),
-            np.ldexp(expected[:, k].astype(float), -ensemble.frac),
+            np.ldexp(expected[:, k].astype(float), -ensemble.fracs[k]),
         )
         assert np.array_equal(found[name], scalar[name])
 
@@ -134,7 +136,7 @@ def test_a_deep_tree_becomes_choices_between_tables() -> None:
             grown(depth - 1),
         )
 
-    ensemble = Ensemble((Tree(0, grown(6)),), (0,), 0)
+    ensemble = Ensemble((Tree(0, grown(6)),), (0,), (0,))
     graph = lower(ensemble, FEATURES, ("a",))
     assert {"select", "lut", "pack", "compare"} <= {op.name for op in graph.ops}
     compares = [op for op in graph.ops if op.name == "compare"]
@@ -175,8 +177,8 @@ def test_a_ladder_is_deterministic_and_learns(problem: Problem) -> None:
 
 
 def test_no_class_has_a_constant_to_add(problem: Problem) -> None:
-    goal = Goal(problem.train.y, None, 3)
-    grower = Grower(problem.train.words, [f.type for f in problem.features], goal, Recipe(4, 3, 1))
+    types = [f.type for f in problem.features]
+    grower = Grower(problem.train.words, types, Objective(problem.train, 3), Recipe(4, 3, 1, 1e-4))
     ensemble = grower.grow(3)
     assert set(ensemble.base[1:]) == {0}
     assert max(max(leaves(t.root)) for t in ensemble.trees) < 8

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed, span
 from nacsr.frontends.base import Events, Problem
+from nacsr.frontends.reference.base import Spreads, targets
 from nacsr.ir import Builder
 
 Ints = NDArray[np.int64]
@@ -130,7 +131,8 @@ def strata(problem: Problem, events: Events) -> Ints:
     """What addresses should tell apart: classes, or bins of equal content of the targets."""
     if problem.task == "classification":
         return np.asarray(events.y, np.int64)
-    columns = np.asarray(events.y, np.float64).reshape(len(events), -1).T[: len(STRATA)]
+    columns = targets(events)
+    columns = columns[:, Spreads.of(columns, events.weights).varies].T[: len(STRATA)]
     bins = STRATA[len(columns) - 1]
     found = np.zeros(len(events), np.int64)
     for column in columns:
