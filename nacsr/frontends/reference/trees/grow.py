@@ -180,8 +180,8 @@ class Grower:
         self.objective, self.recipe = objective, recipe
         self.step = 2.0**-recipe.frac
         self.origin = np.rint(objective.mean / self.step)
-        off = self.origin * self.step - objective.mean
-        self.scores: Real = np.tile(off[:, None], objective.targets.shape[1])
+        self.off = (self.origin * self.step - objective.mean)[:, None]
+        self.scores: Real = np.zeros(objective.targets.shape)
         self.tables: list[_Table] = []
         self.rounds = 0
         places = range(len(types)) if features is None else features
@@ -215,9 +215,11 @@ class Grower:
                 self._fit(table)
         if self.objective.first:
             self._level()
+        self.scores += self.off  # leaves make up for what the rounded means are off
         for table in self.tables:
             self._remove(table)
             self._fit(table, table.low)
+        self.scores -= self.off
         return self._ensemble()
 
     def _ensemble(self) -> Ensemble:
