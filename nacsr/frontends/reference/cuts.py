@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +97,9 @@ def choose_cut(
         at = ends >> drop
         for start in {0, *at.tolist(), *(at - (1 << bits - 1)).tolist()}:
             cut = Cut(drop, start, bits)
-            found[cut] = information(cut.address(words), y, weights)
+            address = cut.address(words)
+            alive = address.min() < address.max()  # beside another feature, maybe for more
+            found[cut] = information(address, y, weights) if alive else -math.inf
     best = max(found.values())
     good = [cut for cut, told in found.items() if told >= best - slack]
     return min(good, key=lambda cut: (cut.effort(word), -found[cut], cut.drop, cut.start))
