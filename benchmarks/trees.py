@@ -31,7 +31,7 @@ from nacsr.data.words import Scaling
 from nacsr.design import Design, Setting
 from nacsr.errors import NacsrError
 from nacsr.fixed import Fixed
-from nacsr.frontends.reference.trees.grow import Goal, Grower, Recipe
+from nacsr.frontends.reference.trees.grow import Grower, Objective, Recipe
 from nacsr.frontends.reference.trees.lower import lower
 from nacsr.frontends.reference.trees.model import Ensemble
 from nacsr.metrics import accuracy
@@ -97,8 +97,7 @@ def grown(task: Task) -> Iterator[Row]:
     order = np.random.default_rng(task.seed).permutation(len(train))
     kept, fitted = train.take(order[: len(train) // 10]), train.take(order[len(train) // 10 :])
     for recipe, rounds in RECIPES:
-        goal = Goal(fitted.y, None, len(task.classes))
-        grower = Grower(fitted.words, types, goal, recipe)
+        grower = Grower(fitted.words, types, Objective(fitted, len(task.classes)), recipe)
         for count in rounds:
             name = f"{count} x {recipe.depth} questions, {recipe.bits} bits"
             made = design(task, grower.grow(count), name)
@@ -169,13 +168,14 @@ def trained(task: Task, rounds: int, depth: int, rows: int = QUICK_ROWS) -> dict
 def tree_designs(task: Task) -> Iterator[Design]:
     """Grown trees of many shapes, and trained ones at two widths of scores."""
     types = [f.type for f in task.features]
-    words, y = task.train.words[:QUICK_ROWS], task.train.y[:QUICK_ROWS]
+    events = task.train.take(slice(QUICK_ROWS))
+    objective = Objective(events, len(task.classes))
     for depth, bits, price, most in (
         (2, 2, 1e-4, 6), (3, 3, 1e-4, 6), (4, 2, 1e-4, 6), (4, 4, 0.0, 6), (5, 3, 5e-4, 6),
         (6, 3, 1e-4, 6), (6, 4, 0.0, 6), (6, 5, 1e-3, 6),
     ):  # fmt: skip
         recipe = Recipe(depth, bits, bits - 2, price=price)
-        grower = Grower(words, types, Goal(y, None, len(task.classes)), recipe)
+        grower = Grower(events.words, types, objective, recipe)
         for rounds in (1, 3, most):
             name = f"grown {rounds} x {depth}, {bits} bits, price {price:g}"
             yield design(task, grower.grow(rounds), name)

@@ -22,8 +22,8 @@ from nacsr.cost.estimate import Cost, OpCost
 from nacsr.cost.rules import multiplier
 from nacsr.ir import Graph
 from nacsr.ir.graph import Op
-from nacsr.ir.passes.schedule import FREE, LUT_INPUTS, ROM_BITS, SERIAL_BITS, Schedule
-from nacsr.ir.passes.thresholds import compared, threshold
+from nacsr.ir.passes.schedule import FREE, ROM_BITS, SERIAL_BITS, Schedule
+from nacsr.ir.passes.thresholds import LUT_INPUTS, against, compared, in_a_row
 
 STAGE = "rtl"
 JOINED_WORDS = 512
@@ -110,7 +110,7 @@ def _comparator(op: Op, args: list[Op]) -> int:
     row; the sign alone is a wire."""
     width = compared(op, args)
     if any(a.name == "const" for a in args):
-        return math.ceil((width - 1) / (LUT_INPUTS - 1))
+        return in_a_row(width)
     return 2 * math.ceil(width / (LUT_INPUTS // 2))
 
 
@@ -121,10 +121,7 @@ def _begun(graph: Graph) -> dict[int, int]:
     seen: set[tuple[int, int, bool]] = set()
     for index, op in enumerate(graph.ops):
         args = [graph.ops[a] for a in op.args]
-        words = [int(a.array("value")) if a.name == "const" else None for a in args]
-        if op.name != "compare":
-            continue
-        first = threshold(str(op.attrs["kind"]), [a.type for a in args], words)
+        first = against(op, args)
         if first is None:
             continue
         type_ = args[first.place].type
@@ -136,8 +133,7 @@ def _begun(graph: Graph) -> dict[int, int]:
             rest = (turned ^ ((1 << bits) - 1) if ones else turned).bit_length()
             key = op.args[first.place], bits - rest, ones
             if rest < LUT_INPUTS:
-                more = 0 if key in seen else math.ceil((bits - rest - 1) / (LUT_INPUTS - 1))
-                found[index] = 1 + max(more, 0)
+                found[index] = 1 + (0 if key in seen else in_a_row(bits - rest))
                 seen.add(key)
     return found
 

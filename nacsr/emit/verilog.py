@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from nacsr.fixed import Fixed, hull
 from nacsr.ir.graph import Op
-from nacsr.ir.passes.schedule import LUT_INPUTS, SERIAL_BITS
-from nacsr.ir.passes.thresholds import threshold
+from nacsr.ir.passes.schedule import SERIAL_BITS
+from nacsr.ir.passes.thresholds import LUT_INPUTS, threshold
 
 COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 CONDITION = Fixed(1, 1, False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nacsr.entry import Entry
+from nacsr.frontends.reference.base import each
 from nacsr.frontends.reference.trees.ladder import rules
 from nacsr.measure import minimised
 from nacsr.report.rows import REFERENCE_FAMILIES, Row
@@ -68,23 +69,27 @@ def described(entry: Entry) -> list[str]:
 
 def _sums(genotype: Mapping[str, Any]) -> Iterator[str]:
     """The formula of every output."""
-    frac = genotype["frac"]
-    offsets = genotype["offsets"]
-    for (output, weights), offset in zip(genotype["weights"].items(), offsets, strict=True):
+    sums, offsets = genotype["weights"], genotype["offsets"]
+    fracs = each(genotype["frac"], len(offsets))
+    for (output, weights), offset, frac in zip(sums.items(), offsets, fracs, strict=True):
         terms = [f"{w * 2.0**-frac:+.6g}*{name}" for name, w in weights.items() if w]
         yield f"{output} = {' '.join([*terms, f'{offset * 2.0**-frac:+.6g}'])}"
-    yield from (f"where {name} is {_cut(name, c)}" for name, c in genotype["cuts"].items())
+    read = {name for weights in sums.values() for name, w in weights.items() if w}
+    cuts = genotype["cuts"].items()
+    yield from (f"where {name} is {_cut(name, cut)}" for name, cut in cuts if name in read)
 
 
 def _tables(genotype: Mapping[str, Any]) -> Iterator[str]:
     """What addresses every table, and how large its entries are."""
-    frac = genotype["frac"]
+    fracs = each(genotype["frac"], len(genotype["offsets"]))
     for number, table in enumerate(genotype["tables"]):
         cuts = " and ".join(_cut(name, cut) for name, cut in table["cuts"].items())
-        spans = [max(column) * 2.0**-frac for column in table["values"]]
+        pairs = zip(table["values"], fracs, strict=True)
+        spans = [max(column) * 2.0**-frac for column, frac in pairs]
         entries = ", ".join(f"{top:g}" for top in spans)
         yield f"t{number}: {cuts}; entries of each output from 0 to {entries}"
-    offsets = ", ".join(f"{n * 2.0**-frac:g}" for n in genotype["offsets"])
+    pairs = zip(genotype["offsets"], fracs, strict=True)
+    offsets = ", ".join(f"{n * 2.0**-frac:g}" for n, frac in pairs)
     yield f"each output is the sum of its tables and {offsets}"
 
 

@@ -6,10 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from nacsr.spec.base import Positive, Section, some
+from nacsr.spec.base import Positive, Section, T, some
 
 Bits = Annotated[int, Field(ge=1, le=8)]
 Questions = Annotated[int, Field(ge=1, le=6)]
+
+
+def once(value: tuple[T, ...]) -> tuple[T, ...]:
+    """Choices in their order, each one once: a study has no two jobs that are the same."""
+    return tuple(dict.fromkeys(value))
 
 
 class ReferenceSpec(Section):
@@ -36,6 +41,11 @@ class LinearSpec(ReferenceSpec):
     word_bits: tuple[Bits, ...] = (4, 6)
     digits: tuple[Annotated[int, Field(ge=1, le=6)], ...] = (1, 2)
     cuts: bool = True
+
+    @field_validator("word_bits", "digits")
+    @classmethod
+    def _once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return once(value)
 
     @field_validator("digits")
     @classmethod
@@ -64,6 +74,11 @@ class AdditiveSpec(ReferenceSpec):
     address_bits: tuple[Bits, ...] = (6,)
     steps: tuple[Annotated[int, Field(ge=0, le=8)], ...] = (1, 3)
     pairs: Annotated[int, Field(ge=0, le=64)] = 10
+
+    @field_validator("address_bits", "steps")
+    @classmethod
+    def _once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return once(value)
 
     @field_validator("steps")
     @classmethod
@@ -95,4 +110,4 @@ class TreesSpec(ReferenceSpec):
     @field_validator("rounds", "shapes")
     @classmethod
     def _choices(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(sorted(some(value)))
+        return tuple(sorted(once(some(value))))

@@ -125,24 +125,25 @@ class Additive:
         only = [output]
         return Additive(self.groups, tuple(t[:, only] for t in self.tables), self.offsets[only])
 
-    def rounded(self, frac: int, reference: int = 0) -> Rounded:
-        """Entries in steps of ``2**-frac``, the smallest of every table zero."""
+    def rounded(self, fracs: Ints, reference: int = 0) -> Rounded:
+        """Entries in steps of ``2**-frac`` of their output, the smallest of every table zero."""
         least = [t.min(axis=0, keepdims=True) for t in self.tables]
         pairs = zip(self.tables, least, strict=True)
-        tables = tuple(np.round(np.ldexp(t - low, frac)).astype(np.int64) for t, low in pairs)
+        tables = tuple(np.round(np.ldexp(t - low, fracs)).astype(np.int64) for t, low in pairs)
         offsets = sum((low[0] for low in least), self.offsets)
-        whole = np.round(np.ldexp(offsets, frac)).astype(np.int64)
-        return Rounded(self.groups, tables, whole, frac, reference)
+        whole = np.round(np.ldexp(offsets, fracs)).astype(np.int64)
+        return Rounded(self.groups, tables, whole, fracs, reference)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rounded:
-    """Tables of integers in steps of ``2**-frac``, and the class whose score is zero."""
+    """Tables of integers in steps of ``2**-frac`` of their output, and the class whose score is
+    zero."""
 
     groups: tuple[Group, ...]
     tables: tuple[Ints, ...]
     offsets: Ints
-    frac: int
+    fracs: Ints
     reference: int = 0
 
     def scores(self, words: Ints) -> Ints:
@@ -169,7 +170,7 @@ class Rounded:
         """The sums, one an output: raw features in, rounded scores out."""
         indices = [group.lower(b, inputs) for group in self.groups]
         sums = []
-        for c in range(len(self.offsets)):
+        for c, frac in enumerate(self.fracs.tolist()):
             terms, first = [], int(self.offsets[c])
             for j, (index, domain) in enumerate(indices):
                 values = self.tables[j][:, c]
@@ -177,11 +178,11 @@ class Rounded:
                     first += int(values[0])
                     continue
                 values, first = values + first, 0
-                value = span(int(values.min()), int(values.max()), self.frac)
+                value = span(int(values.min()), int(values.max()), frac)
                 table = LutFunc(f"t{j}_{c}", "", domain, value, values=tuple(values.tolist()))
                 terms.append(b.narrow(table.lower(b, index)))
             if first or not terms:
-                terms.append(b.const(first, span(first, first, self.frac)))
+                terms.append(b.const(first, span(first, first, frac)))
             sums.append(added(b, terms))
         return sums
 

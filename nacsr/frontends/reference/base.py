@@ -8,19 +8,25 @@ predicts.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from nacsr.data.words import Feature
 from nacsr.frontends.base import Events, Problem
 from nacsr.ir import Builder, Graph, verify
 
+Real = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
 EIGHTH = 3
-TINY = 2.0**-24
-"""A target that varies by less counts as constant."""
+TINY = 2.0**-40
+"""A target that varies by less, of its largest value, is constant."""
+VALUE = 2.0**-12
+"""Of a constant: what counts as the spread of a target that is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +58,79 @@ def drawn(events: Events, most: int, seed: int) -> Events:
     return events.take(order[:most])
 
 
-def resolution(problem: Problem) -> int:
-    """Fractional bits that scores have at least: none of log-odds; of a regression so many that a
-    step is about an eighth of the spread of what is predicted, or finer."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Spreads:
+    """How the targets of a regression are spread, shape (outputs,) each.
+
+    Attributes:
+        mean: weighted.
+        size: weighted standard deviation; of a constant a small part of its value, so that it can
+            be told in steps of that.
+        varies: whether a target is no constant.
+    """
+
+    mean: Real
+    size: Real
+    varies: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, columns: Real, weights: Real | None) -> Spreads:
+        """Of targets, shape (events, outputs), and weights of the events."""
+        mean = np.average(columns, axis=0, weights=weights)
+        size = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+        largest = np.abs(columns).max(axis=0)
+        varies = size > TINY * largest
+        constant = np.where(largest > 0, VALUE * largest, 1.0)
+        return cls(mean, np.where(varies, size, constant), varies)
+
+
+def targets(events: Events) -> Real:
+    """What a regression predicts, shape (events, outputs)."""
+    return np.asarray(events.y, np.float64).reshape(len(events), -1)
+
+
+def resolution(problem: Problem) -> Ints:
+    """Fractional bits that every output has at least: none of log-odds; of a regression so many
+    that a step is about an eighth of the spread of what is predicted, or finer."""
     if problem.task == "classification":
-        return 0
-    spread = np.asarray(problem.train.y, np.float64).reshape(len(problem.train), -1).std(axis=0)
-    return EIGHTH - math.floor(math.log2(max(float(spread.min()), TINY)))
+        return np.zeros(len(problem.outputs), np.int64)
+    spreads = Spreads.of(targets(problem.train), problem.train.weights)
+    found: Ints = EIGHTH - np.floor(np.log2(spreads.size)).astype(np.int64)
+    return found
 
 
-def inputs(builder: Builder, problem: Problem) -> list[int]:
+def recorded(fracs: Sequence[int]) -> int | list[int]:
+    """Fractional bits for a genotype: one number where all outputs have the same."""
+    found = [int(frac) for frac in fracs]
+    return found[0] if len(set(found)) == 1 else found
+
+
+def each(frac: int | Sequence[int], outputs: int) -> list[int]:
+    """Fractional bits of every output, as a genotype tells them."""
+    return [frac] * outputs if isinstance(frac, int) else list(frac)
+
+
+def steps(fracs: Sequence[int]) -> str:
+    """For titles.
+
+    >>> steps([3, 3]), steps([3, -7])
+    ('steps 2^-3', 'steps 2^-3, 2^7')
+    """
+    return "steps " + ", ".join(dict.fromkeys(f"2^{-int(frac)}" for frac in fracs))
+
+
+def counted(number: int, what: str) -> str:
+    """For titles.
+
+    >>> counted(1, "table"), counted(2, "table")
+    ('1 table', '2 tables')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def inputs(builder: Builder, features: Sequence[Feature]) -> list[int]:
     """The raw word of every feature, as a port of its name; ``Builder.build`` drops unread ones."""
-    return [builder.input(f.name, f.type.plain()) for f in problem.features]
+    return [builder.input(f.name, f.type.plain()) for f in features]
 
 
 def added(builder: Builder, terms: Sequence[int]) -> int:

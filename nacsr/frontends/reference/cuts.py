@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed, span
 from nacsr.frontends.base import Events, Problem
+from nacsr.frontends.reference.base import Spreads, targets
 from nacsr.ir import Builder
 
 Ints = NDArray[np.int64]
@@ -95,7 +97,9 @@ def choose_cut(
         at = ends >> drop
         for start in {0, *at.tolist(), *(at - (1 << bits - 1)).tolist()}:
             cut = Cut(drop, start, bits)
-            found[cut] = information(cut.address(words), y, weights)
+            address = cut.address(words)
+            alive = address.min() < address.max()  # beside another feature, maybe for more
+            found[cut] = information(address, y, weights) if alive else -math.inf
     best = max(found.values())
     good = [cut for cut, told in found.items() if told >= best - slack]
     return min(good, key=lambda cut: (cut.effort(word), -found[cut], cut.drop, cut.start))
@@ -130,7 +134,8 @@ def strata(problem: Problem, events: Events) -> Ints:
     """What addresses should tell apart: classes, or bins of equal content of the targets."""
     if problem.task == "classification":
         return np.asarray(events.y, np.int64)
-    columns = np.asarray(events.y, np.float64).reshape(len(events), -1).T[: len(STRATA)]
+    columns = targets(events)
+    columns = columns[:, Spreads.of(columns, events.weights).varies].T[: len(STRATA)]
     bins = STRATA[len(columns) - 1]
     found = np.zeros(len(events), np.int64)
     for column in columns:

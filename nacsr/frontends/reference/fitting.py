@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.frontends.base import Events, Problem
+from nacsr.frontends.reference.base import Spreads, targets
 
 Real = NDArray[np.float64]
 
@@ -37,8 +38,7 @@ class Goal:
     def of(cls, problem: Problem, events: Events) -> Goal:
         """The goal of a problem for some of its events."""
         if problem.task == "regression":
-            targets = np.asarray(events.y, np.float64).reshape(len(events), -1)
-            return cls(targets, events.weights, regression=True)
+            return cls(targets(events), events.weights, regression=True)
         return cls(np.eye(len(problem.classes))[events.y], events.weights)
 
     def take(self, most: int) -> Goal:
@@ -65,8 +65,11 @@ class Goal:
         return found
 
     def residuals(self, scores: Real) -> Real:
-        """What scores leave to be explained: targets minus predictions, weighted."""
+        """What scores leave to be explained: targets minus predictions, weighted; of a regression
+        only outputs that vary, since what is left of a constant is noise."""
         wanted = self.targets - (scores if self.regression else probabilities(scores))
+        if self.regression:
+            wanted = wanted[:, Spreads.of(self.targets, self.weights).varies]
         found: Real = wanted if self.weights is None else wanted * self.weights[:, None]
         return found
 
@@ -81,15 +84,6 @@ class Goal:
             mean = np.average(probabilities(scores + offsets), axis=0, weights=self.weights)
             offsets += np.log(wanted / mean)
         return offsets
-
-    def loss(self, scores: Real) -> float:
-        """Mean cross entropy in nats, or half the mean square in units of the targets' spread."""
-        if self.regression:
-            spread = np.maximum(self.targets.std(axis=0), 1e-12)
-            each = (((self.targets - scores) / spread) ** 2).sum(axis=1) / 2
-        else:
-            each = -(self.targets * _logs(scores)).sum(axis=1)
-        return float(np.average(each, weights=self.weights))
 
 
 def _logs(scores: Real) -> Real:

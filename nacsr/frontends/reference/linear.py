@@ -16,7 +16,16 @@ from nacsr.fixed import span
 from nacsr.frontends.base import Problem
 from nacsr.frontends.reference import tables
 from nacsr.frontends.reference.additive import Group
-from nacsr.frontends.reference.base import Proposed, inputs, resolution, scored
+from nacsr.frontends.reference.base import (
+    Proposed,
+    counted,
+    each,
+    inputs,
+    recorded,
+    resolution,
+    scored,
+    steps,
+)
 from nacsr.frontends.reference.cuts import Cut, addresses
 from nacsr.frontends.reference.fitting import fit
 from nacsr.frontends.reference.work import Work
@@ -55,7 +64,8 @@ def _single_cuts(work: Work) -> Iterator[Proposed]:
     """Sums of what one comparison a feature is worth."""
     groups = [Group((j,), (work.cut(j, 1),)) for j in work.features()]
     for found in tables.ladder(work, groups, len(groups), CUT_STEPS):
-        yield replace(found, title=found.title.replace("tables", "linear"))
+        cuts, frac = len(found.genotype["tables"]), found.genotype["frac"]
+        yield replace(found, title=f"linear: {counted(cuts, 'cut')}, {steps(each(frac, 1))}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,9 +93,10 @@ class Sum:
         weights = self.weights - self.weights[:, [reference]]
         return replace(self, weights=weights, offsets=self.offsets - self.offsets[reference])
 
-    def rounded(self, frac: int, digits: int) -> Ints:
-        """Weights in steps of ``2**-frac``, of so many signed powers of two at most."""
-        left = np.ldexp(self.weights, frac)
+    def rounded(self, fracs: Ints, digits: int) -> Ints:
+        """Weights in steps of ``2**-frac`` of their output, of so many signed powers of two at
+        most."""
+        left = np.ldexp(self.weights, fracs)
         found = np.zeros(left.shape, np.int64)
         for _ in range(digits):
             power = np.floor(np.log2(np.maximum(np.abs(left), 0.75) * 4 / 3)).astype(np.int64)
@@ -128,13 +139,13 @@ def _weighted(work: Work, bits: int, digits: Sequence[int]) -> Iterator[Proposed
 def proposed(work: Work, model: Sum, digits: int) -> Proposed | None:
     """The design of a sum with weights of so many digits, or None if nothing is left of it."""
     problem, bits = work.problem, model.cuts[0].bits
-    frac = resolution(problem) + STEPS + bits  # the largest address counts in steps of a score
-    model, weights, reference = _referred(work, model, frac, digits)
-    scores = np.ldexp((model.addresses(work.sample) @ weights).astype(np.float64), -frac)
+    fracs = resolution(problem) + STEPS + bits  # the largest address counts in steps of a score
+    model, weights, reference = _referred(work, model, fracs, digits)
+    scores = np.ldexp((model.addresses(work.sample) @ weights).astype(np.float64), -fracs)
     offsets = work.centre(scores + model.offsets, reference) + model.offsets
-    whole = np.round(np.ldexp(offsets, frac - bits)).astype(np.int64)
+    whole = np.round(np.ldexp(offsets, fracs - bits)).astype(np.int64)
     names = [problem.features[j].name for j in model.places]
-    graph = _lowered(work, model, weights, whole, frac)
+    graph = _lowered(work, model, weights, whole, fracs)
     if graph is None:
         return None
     genotype = {
@@ -144,42 +155,41 @@ def proposed(work: Work, model: Sum, digits: int) -> Proposed | None:
             for output, column in zip(problem.outputs, weights.T.tolist(), strict=True)
         },
         "offsets": np.left_shift(whole, bits).tolist(),
-        "frac": frac,
+        "frac": recorded(fracs.tolist()),
     }
     count = int(np.count_nonzero(weights.any(axis=1)))
-    title = f"linear: {count} words of {bits} bits, weights of {digits} digits"
+    words, short = counted(count, "word"), counted(bits, "bit")
+    title = f"linear: {words} of {short}, weights of {counted(digits, 'digit')}"
     return Proposed(genotype, title, graph)
 
 
-def _referred(work: Work, model: Sum, frac: int, digits: int) -> tuple[Sum, Ints, int]:
+def _referred(work: Work, model: Sum, fracs: Ints, digits: int) -> tuple[Sum, Ints, int]:
     """The model minus the class that leaves the fewest digits, its weights, and that class."""
     if work.goal.regression:
-        return model, model.rounded(frac, digits), 0
+        return model, model.rounded(fracs, digits), 0
     if work.paired:
         one = model.referred(0)
         one = replace(one, weights=one.weights[:, 1:], offsets=one.offsets[1:])
-        return one, one.rounded(frac, digits), 0
+        return one, one.rounded(fracs, digits), 0
     every = [model.referred(c) for c in range(work.goal.outputs)]
-    made = [(one, one.rounded(frac, digits), c) for c, one in enumerate(every)]
+    made = [(one, one.rounded(fracs, digits), c) for c, one in enumerate(every)]
     return min(made, key=lambda found: int(nonzero_digits(found[1]).sum()))
 
 
-def _lowered(work: Work, model: Sum, weights: Ints, offsets: Ints, frac: int) -> Graph | None:
+def _lowered(work: Work, model: Sum, weights: Ints, offsets: Ints, fracs: Ints) -> Graph | None:
     """Adders that outputs share, and an offset each, in coarser steps."""
     b = Builder()
-    ports = inputs(b, work.problem)
+    ports = inputs(b, work.problem.features)
     live = np.flatnonzero(weights.any(axis=1)).tolist()
     if not live:
         return None
     words = [model.cuts[k].whole(b, ports[model.places[k]]) for k in live]
-    coarse = frac - model.cuts[0].bits
+    products = DistributedArithmetic().products(b, words, weights[live])
     values = []
-    for value, offset in zip(
-        DistributedArithmetic().products(b, words, weights[live]), offsets.tolist(), strict=True
-    ):
+    for value, offset, frac in zip(products, offsets.tolist(), fracs.tolist(), strict=True):
         scaled = b.op("shift", value, n=-frac)
         if offset:
-            constant = b.const(offset, span(offset, offset, coarse))
+            constant = b.const(offset, span(offset, offset, frac - model.cuts[0].bits))
             scaled = b.op("add", scaled, constant)
         values.append(scaled)
     return scored(b, work.problem.outputs, values)

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from nacsr.frontends.base import Problem
 from nacsr.frontends.reference.additive import Additive, Group, Rounded, fit_tables
-from nacsr.frontends.reference.base import Proposed, inputs, resolution, scored
+from nacsr.frontends.reference.base import (
+    Proposed,
+    counted,
+    inputs,
+    recorded,
+    resolution,
+    scored,
+    steps,
+)
 from nacsr.frontends.reference.fitting import Goal
 from nacsr.frontends.reference.work import CUT_ROWS, Work
 from nacsr.ir import Builder
@@ -71,11 +79,11 @@ def _alone(work: Work, feature: int, bits: int) -> Group:
 
 
 def ladder(
-    work: Work, groups: Sequence[Group], most: int, steps: Sequence[int]
+    work: Work, groups: Sequence[Group], most: int, finer: Sequence[int]
 ) -> Iterator[Proposed]:
-    """Designs of more and more tables, in steps of ``2**-n`` for every given n."""
+    """Designs of more and more tables, by so many bits finer than scores are at least."""
     for model in grown(groups, most, work.words, work.goal):
-        for step in steps:
+        for step in finer:
             found = proposed(work, model, step)
             if found is not None:
                 yield found
@@ -116,13 +124,14 @@ def _gain(address: Ints, residuals: NDArray[np.float64], entries: int) -> float:
 
 
 def proposed(work: Work, model: Additive, step: int) -> Proposed | None:
-    """The design of a model with entries in steps of ``2**-step``, or None if nothing is left."""
-    problem, frac = work.problem, step + resolution(work.problem)
-    rounded = best_reference(problem, model, frac)
-    off = work.centre(np.ldexp(rounded.scores(work.sample), -frac), rounded.reference)
-    rounded = rounded.shifted(np.round(np.ldexp(off, frac)).astype(np.int64))
+    """The design of a model with entries by ``step`` bits finer than scores are at least, or None
+    if nothing is left."""
+    problem, fracs = work.problem, step + resolution(work.problem)
+    rounded = best_reference(problem, model, fracs)
+    off = work.centre(np.ldexp(rounded.scores(work.sample), -fracs), rounded.reference)
+    rounded = rounded.shifted(np.round(np.ldexp(off, fracs)).astype(np.int64))
     b = Builder()
-    graph = scored(b, problem.outputs, rounded.lower(b, inputs(b, problem)))
+    graph = scored(b, problem.outputs, rounded.lower(b, inputs(b, problem.features)))
     if graph is None:
         return None
     genotype = {
@@ -131,25 +140,28 @@ def proposed(work: Work, model: Additive, step: int) -> Proposed | None:
             for group, table in zip(rounded.groups, rounded.tables, strict=True)
         ],
         "offsets": rounded.offsets.tolist(),
-        "frac": frac,
+        "frac": recorded(fracs.tolist()),
     }
     return Proposed(genotype, _title(rounded), graph)
 
 
-def best_reference(problem: Problem, model: Additive, frac: int) -> Rounded:
+def best_reference(problem: Problem, model: Additive, fracs: Ints) -> Rounded:
     """Rounded tables of an output each: of two classes their difference, of more of them minus the
     one that leaves the fewest bits."""
     if problem.task == "regression":
-        return model.rounded(frac)
+        return model.rounded(fracs)
     if len(problem.classes) == 2:
-        return model.referred(0).column(1).rounded(frac)
-    every = (model.referred(c).rounded(frac, c) for c in range(len(problem.classes)))
+        return model.referred(0).column(1).rounded(fracs)
+    every = (model.referred(c).rounded(fracs, c) for c in range(len(problem.classes)))
     return min(every, key=lambda rounded: rounded.bits)
 
 
 def _title(rounded: Rounded) -> str:
     """How many tables, of what addresses, in what steps."""
     sizes = Counter("+".join(str(cut.bits) for cut in group.cuts) for group in rounded.groups)
-    which = ", ".join(f"{count} of {bits} bits" for bits, count in sorted(sizes.items()))
+    which = ", ".join(
+        f"{count} of {bits} bit{'' if bits == '1' else 's'}"
+        for bits, count in sorted(sizes.items())
+    )
     features = len({place for group in rounded.groups for place in group.places})
-    return f"tables: {which}, {features} features, steps 2^{-rounded.frac}"
+    return f"tables: {which}, {counted(features, 'feature')}, {steps(rounded.fracs.tolist())}"

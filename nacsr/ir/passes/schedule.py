@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from nacsr.errors import GraphError
 from nacsr.ir.graph import Graph, Op
-from nacsr.ir.passes.thresholds import compared
+from nacsr.ir.passes.thresholds import LUT_INPUTS, against, compared, in_a_row
 from nacsr.ir.tensor import WIRING
 
 MARGIN = 0.125
@@ -31,7 +31,6 @@ DSP_NS = 3.2
 DSP_PORTS = (27, 18)
 SOFT_BITS = 10
 """Products whose narrower operand has at most so many bits are taken to be LUTs."""
-LUT_INPUTS = 6
 SERIAL_BITS = 16
 """Bits of a comparison with a constant up to which it is LUTs in a row and no carry chain."""
 ROM_BITS = 6
@@ -164,12 +163,11 @@ def _carry(width: int) -> float:
 
 
 def _comparison(op: Op, args: Sequence[Op]) -> float:
-    """A carry chain, or LUTs, whichever is faster; with a constant of few bits LUTs in a row, of
-    which each takes five bits more."""
+    """A carry chain, or LUTs, whichever is faster; below or above a constant of few bits LUTs in a
+    row, which is how it is written."""
     width = compared(op, args)
-    constant = any(a.name == "const" for a in args)
-    if constant and op.name == "compare" and width <= SERIAL_BITS:
-        return LUT_NS * max(math.ceil((width - 1) / (LUT_INPUTS - 1)), 1)
+    if against(op, args) is not None and width <= SERIAL_BITS:
+        return LUT_NS * max(in_a_row(width), 1)
     levels = math.ceil(math.log(max(width, 2), LUT_INPUTS))
     return min(_carry(width), levels * LUT_NS)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nacsr.fixed import Fixed
 from nacsr.ir.graph import Op
 
+LUT_INPUTS = 6
 FLIPPED: Mapping[str, str] = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 
 
@@ -26,16 +28,31 @@ class Threshold:
     holds: bool
 
     def bits(self, variable: Fixed) -> int:
-        """High bits of the variable that decide; 0 where all words are large enough, or none.
+        """High bits of the variable that decide; 0 where all words are large enough, or none."""
+        return deciding(self.word, variable)
 
-        >>> [Threshold(0, n, True).bits(Fixed(8, 8, False)) for n in (128, 64, 65, 0)]
-        [1, 2, 8, 0]
-        """
-        if not variable.min_raw < self.word <= variable.max_raw:
-            return 0
-        if not self.word:
-            return 1
-        return variable.width - (self.word & -self.word).bit_length() + 1
+
+def deciding(first: int, variable: Fixed) -> int:
+    """High bits of a word that tell whether it is at least ``first``; 0 where all are, or none.
+
+    >>> [deciding(n, Fixed(8, 8, False)) for n in (128, 64, 65, 0)]
+    [1, 2, 8, 0]
+    """
+    if not variable.min_raw < first <= variable.max_raw:
+        return 0
+    if not first:
+        return 1
+    return variable.width - (first & -first).bit_length() + 1
+
+
+def in_a_row(bits: int) -> int:
+    """LUTs in a row that look at so many bits of a word: the first at six of them, each further one
+    at five and the answer so far. A sign, or nothing, is a wire.
+
+    >>> [in_a_row(n) for n in (0, 1, 2, 6, 7, 11, 12)]
+    [0, 0, 1, 1, 2, 2, 3]
+    """
+    return math.ceil((bits - 1) / (LUT_INPUTS - 1))
 
 
 def threshold(
@@ -62,11 +79,22 @@ def threshold(
     return Threshold(place, first, kind in ("ge", "gt"))
 
 
+def against(op: Op, args: Sequence[Op]) -> Threshold | None:
+    """The threshold of a comparison with a constant; None of any other operation."""
+    if op.name != "compare":
+        return None
+    return threshold(str(op.attrs["kind"]), [a.type for a in args], _constants(args))
+
+
+def _constants(args: Sequence[Op]) -> list[int | None]:
+    return [int(a.array("value")) if a.name == "const" else None for a in args]
+
+
 def compared(op: Op, args: Sequence[Op]) -> int:
     """High bits that a comparison (also that of a smaller or larger value) looks at: with a
     constant only those that decide."""
     types = [a.type for a in args]
-    words = [int(a.array("value")) if a.name == "const" else None for a in args]
+    words = _constants(args)
     kinds = ("ge", "gt") if op.name != "compare" else (str(op.attrs["kind"]),)
     found = [t for kind in kinds if (t := threshold(kind, types, words)) is not None]
     if not found:

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed
+from nacsr.frontends.base import Events
+from nacsr.frontends.reference.base import Spreads, targets
 from nacsr.frontends.reference.trees.model import Ensemble, Question, Tree, tabulated
+from nacsr.ir.passes.thresholds import in_a_row
 
 Real = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Codes = NDArray[np.uint8]
 
 NEWTON = 3
 """Steps to the best leaves of a tree."""
@@ -38,17 +40,17 @@ class Recipe:
     Attributes:
         depth: questions a tree, six at most for one LUT a bit.
         bits: of a leaf.
-        frac: fractional bits of a leaf, in units of the goal's scores.
+        frac: fractional bits of a leaf, in units of the objective's scores.
         price: gain that a LUT of a new comparator must bring, in nats an event.
         bins: intervals of equal content of a feature, each of which offers a threshold.
         passes: over all trees, that choose and fit anew.
         ridge: penalty on the square of a leaf, in events.
     """
 
-    depth: int = 6
-    bits: int = 3
-    frac: int = 1
-    price: float = 1e-4
+    depth: int
+    bits: int
+    frac: int
+    price: float
     bins: int = 24
     passes: int = 1
     ridge: float = 10.0
@@ -87,38 +89,39 @@ def _roundest(low: int, high: int) -> int:
     return found
 
 
-def comparator_luts(test: Question, word: Fixed) -> int:
-    """Of a comparison with a constant: a LUT for six bits, five more for each further one."""
-    return -(-(test.bits(word) - 1) // 5)
+# --- objectives ------------------------------------------------------------------------------
 
 
-# --- goals -----------------------------------------------------------------------------------
-
-
-class Goal:
+class Objective:
     """What scores are for, and how the loss changes with one of them while the others stay.
 
     Attributes:
-        targets: 1 or 0 for each output's class, or values in units of ``scale``; shape (outputs,
-            events).
+        targets: 1 or 0 for each output's class; or values of a regression, their mean subtracted,
+            in units of a power of two about their spread; shape (outputs, events).
+        mean: what was subtracted, in those units, shape (outputs,).
+        powers: of two, those units, shape (outputs,).
         regression: whether squares are minimised, and not the log loss.
         weights: of the events; None: all the same.
-        scale: a power of two that the values of a regression are divided by.
-        first: the first output that has trees: of three classes or more, one's score is zero.
+        first: the first class whose score is free: of three classes or more, one's is zero.
+        outputs: those that have trees: no constant has any.
     """
 
-    def __init__(self, y: NDArray[Any], weights: Real | None, classes: int) -> None:
-        self.regression, self.weights = not classes, weights
+    def __init__(self, events: Events, classes: int) -> None:
+        """``classes``: how many; 0: a regression."""
+        self.regression, self.weights = not classes, events.weights
         self.first = int(classes > 2)
         if classes:
-            self.scale = 1.0
             kept = range(classes) if classes > 2 else range(1, 2)
-            self.targets = np.stack([(y == c).astype(np.float64) for c in kept])
+            self.targets: Real = np.stack([(events.y == c).astype(np.float64) for c in kept])
+            self.mean, self.powers = np.zeros(len(kept)), np.zeros(len(kept), np.int64)
+            self.outputs = list(range(self.first, len(kept)))
         else:
-            columns = np.asarray(y, np.float64).reshape(len(y), -1).T
-            spread = float(columns.std(axis=1).min())
-            self.scale = 2.0 ** round(math.log2(spread)) if spread > 0 else 1.0
-            self.targets = columns / self.scale
+            columns = targets(events)
+            spreads = Spreads.of(columns, events.weights)
+            self.powers = np.rint(np.log2(spreads.size)).astype(np.int64)
+            self.targets = np.ldexp(columns - spreads.mean, -self.powers).T
+            self.mean = np.ldexp(spreads.mean, -self.powers)
+            self.outputs = np.flatnonzero(spreads.varies).tolist()
 
     def offset(self, scores: Real, output: int) -> Real:
         """What an output's score must exceed, by the scores of all, shape (outputs, events)."""
@@ -161,7 +164,7 @@ class Grower:
     Args:
         words: raw, shape (events, features).
         types: of the features.
-        goal: of these events.
+        objective: of these events.
         recipe: how.
         features: indices of those that may be asked about; None: all.
     """
@@ -170,19 +173,22 @@ class Grower:
         self,
         words: Ints,
         types: Sequence[Fixed],
-        goal: Goal,
+        objective: Objective,
         recipe: Recipe,
         features: Sequence[int] | None = None,
     ) -> None:
-        self.goal, self.recipe = goal, recipe
+        self.objective, self.recipe = objective, recipe
         self.step = 2.0**-recipe.frac
-        self.scores: Real = np.zeros(goal.targets.shape)
+        self.origin = np.rint(objective.mean / self.step)
+        self.off = (self.origin * self.step - objective.mean)[:, None]
+        self.scores: Real = np.zeros(objective.targets.shape)
         self.tables: list[_Table] = []
+        self.rounds = 0
         places = range(len(types)) if features is None else features
         offered = [candidates(words[:, j], types[j], recipe.bins) for j in places]
         pairs = list(zip(places, offered, strict=True))
         self.offered = [Question(j, int(t)) for j, column in pairs for t in column]
-        self.luts = np.array([comparator_luts(t, types[t.feature]) for t in self.offered], float)
+        self.luts = np.array([in_a_row(t.bits(types[t.feature])) for t in self.offered], float)
         self.bins = 1 + max(map(len, offered))
         codes = [np.searchsorted(c, words[:, j], side="right") for j, c in pairs]
         self.codes = np.stack([c + k * self.bins for k, c in enumerate(codes)])
@@ -193,14 +199,13 @@ class Grower:
 
     def grow(self, rounds: int) -> Ensemble:
         """So many trees an output, those that are there included, after all passes."""
-        outputs = range(self.goal.first, len(self.scores))
-        have = len(self.tables) // len(outputs)
-        for _ in range(rounds - have):
-            for output in outputs:
+        for _ in range(rounds - self.rounds):
+            for output in self.objective.outputs:
                 table = _Table(output)
                 self._ask(table, self.recipe.depth)
                 self._fit(table)
                 self.tables.append(table)
+        self.rounds = max(rounds, self.rounds)
         for _ in range(self.recipe.passes):
             for table in self.tables:
                 self._remove(table)
@@ -208,27 +213,29 @@ class Grower:
                     self.used[table.tests.pop(0)] -= 1
                     self._ask(table, 1)
                 self._fit(table)
-        if self.goal.first:
+        if self.objective.first:
             self._level()
+        self.scores += self.off  # leaves make up for what the rounded means are off
         for table in self.tables:
             self._remove(table)
             self._fit(table, table.low)
+        self.scores -= self.off
         return self._ensemble()
 
     def _ensemble(self) -> Ensemble:
         """The trees as they are, their leaves from zero on; base holds the rest, of which no class
         needs what all have."""
-        base = np.zeros(len(self.scores), np.int64)
+        base = self.origin.astype(np.int64)
         trees = []
         for table in self.tables:
             base[table.output] += table.low
             tests = tuple(self.offered[t] for t in table.tests)
             words = tuple((table.words - table.low).tolist())
             trees.append(Tree(table.output, tabulated(tests, words)))
-        if self.goal.first:
-            base -= base[self.goal.first :].min()
-        frac = self.recipe.frac - round(math.log2(self.goal.scale))
-        return Ensemble(tuple(trees), tuple(base.tolist()), frac)
+        if self.objective.first:
+            base -= base[self.objective.first :].min()
+        fracs = self.recipe.frac - self.objective.powers
+        return Ensemble(tuple(trees), tuple(base.tolist()), tuple(fracs.tolist()))
 
     def _level(self) -> None:
         """Windows moved by a step here and there until those of all classes begin at the same sum:
@@ -236,8 +243,8 @@ class Grower:
         sums = np.zeros(len(self.scores), np.int64)
         for table in self.tables:
             sums[table.output] += table.low
-        wanted = int(np.median(sums[self.goal.first :]))
-        while (sums[self.goal.first :] != wanted).any():
+        wanted = int(np.median(sums[self.objective.first :]))
+        while (sums[self.objective.first :] != wanted).any():
             for table in self.tables:
                 by = int(np.sign(wanted - sums[table.output]))
                 table.low += by
@@ -255,8 +262,8 @@ class Grower:
     def _ask(self, table: _Table, count: int) -> None:
         """More questions, each the best one beside those that the tree has."""
         output = table.output
-        offset = self.goal.offset(self.scores, output)
-        first, second = self.goal.slopes(self.scores[output], offset, output)
+        offset = self.objective.offset(self.scores, output)
+        first, second = self.objective.slopes(self.scores[output], offset, output)
         price = self.recipe.price * self.scores.shape[1] * self.luts
         for _ in range(min(count, len(self.offered) - len(table.tests))):
             gains = self._gains(self._address(table.tests), 1 << len(table.tests), first, second)
@@ -286,13 +293,13 @@ class Grower:
         ``low``, or where it loses the least."""
         output, address = table.output, self._address(table.tests)
         size = 1 << len(table.tests)
-        offset = self.goal.offset(self.scores, output)
+        offset = self.objective.offset(self.scores, output)
         leaf = np.zeros(size)
         h = np.ones(size)
-        farthest = np.inf if self.goal.regression else 2.0
+        farthest = np.inf if self.objective.regression else 2.0
         for _ in range(NEWTON):
             score = self.scores[output] + leaf[address]
-            first, second = self.goal.slopes(score, offset, output)
+            first, second = self.objective.slopes(score, offset, output)
             h[:] = np.bincount(address, second, size) + RIDGE * self.recipe.ridge
             g = np.bincount(address, first, size) - RIDGE * self.recipe.ridge * leaf
             leaf += np.clip(g / h, -farthest, farthest)
@@ -304,13 +311,17 @@ class Grower:
 
 
 def _lowest(values: Real, weights: Real, size: int) -> int:
-    """Where a window of so many whole numbers begins that loses the least of some values."""
+    """Where a window of so many whole numbers begins that loses the least of some values.
+
+    What each value loses never turns from growing to falling as the window moves up, and so
+    neither does their sum: bisection finds where it ceases to fall.
+    """
     rounded = np.rint(values)
     first = int(rounded.min())
-    starts = range(first, max(int(rounded.max()) - size + 1, first) + 1)
+    starts = range(first, max(int(rounded.max()) - size + 1, first))
 
     def lost(low: int) -> float:
         kept = np.clip(rounded, low, low + size - 1)
         return float((weights * (kept - values) ** 2).sum())
 
-    return min(starts, key=lost)
+    return first + bisect_left(starts, 0.0, key=lambda low: lost(low + 1) - lost(low))

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nacsr.frontends.base import Problem
-from nacsr.frontends.reference.base import Proposed, drawn
+from nacsr.frontends.reference.base import Proposed, counted, drawn, each, recorded, steps
 from nacsr.frontends.reference.cuts import informative, strata
-from nacsr.frontends.reference.trees.grow import Goal, Grower, Recipe
+from nacsr.frontends.reference.trees.grow import Grower, Objective, Recipe
 from nacsr.frontends.reference.trees.lower import lower
 from nacsr.frontends.reference.trees.model import Ensemble, Node, Split, asked
+from nacsr.frontends.reference.work import MOST_FEATURES
 from nacsr.ir import verify
 from nacsr.spec.references import TreesSpec
 
-MOST_FEATURES = 32
-"""The most informative ones are asked about."""
 REGRESSION_BITS = 3
 """A regression's leaves have so many bits more, fractional but for one."""
 BELOW = 2
@@ -31,15 +30,15 @@ def propose(problem: Problem, spec: TreesSpec, seed: int) -> Iterator[Proposed]:
     """See ``Propose``."""
     events = drawn(problem.train, spec.rows, seed)
     classes = len(problem.classes) if problem.task == "classification" else 0
-    goal = Goal(events.y, events.weights, classes)
+    objective = Objective(events, classes)
     chosen = informative(events.words, strata(problem, events), MOST_FEATURES)
     types = [f.type for f in problem.features]
     for depth, bits in spec.shapes:
-        recipe = Recipe(depth, bits, bits - BELOW, price=spec.price)
-        if goal.regression:
+        recipe = Recipe(depth, bits, bits - BELOW, spec.price)
+        if objective.regression:
             more = REGRESSION_BITS
-            recipe = Recipe(depth, bits + more, bits - BELOW + more - 1, price=spec.price)
-        grower = Grower(events.words, types, goal, recipe, chosen)
+            recipe = Recipe(depth, bits + more, bits - BELOW + more - 1, spec.price)
+        grower = Grower(events.words, types, objective, recipe, chosen)
         for rounds in spec.rounds:
             found = proposed(problem, grower.grow(rounds))
             if found is not None:
@@ -53,8 +52,8 @@ def proposed(problem: Problem, ensemble: Ensemble) -> Proposed | None:
     graph = verify(lower(ensemble, problem.features, problem.outputs))
     deepest = max(len(set(asked(tree.root))) for tree in ensemble.trees)
     title = (
-        f"trees: {len(ensemble.trees)} of {deepest} questions at most, "
-        f"{len(ensemble.tests)} comparisons, steps 2^{-ensemble.frac}"
+        f"trees: {len(ensemble.trees)} of {counted(deepest, 'question')} at most, "
+        f"{counted(len(ensemble.tests), 'comparison')}, {steps(ensemble.fracs)}"
     )
     return Proposed(record(ensemble, problem.names), title, graph)
 
@@ -71,15 +70,16 @@ def record(ensemble: Ensemble, names: Sequence[str]) -> dict[str, Any]:
     return {
         "trees": [[tree.output, node(tree.root)] for tree in ensemble.trees],
         "base": list(ensemble.base),
-        "frac": ensemble.frac,
+        "frac": recorded(ensemble.fracs),
     }
 
 
 def rules(genotype: dict[str, Any], outputs: Sequence[str]) -> list[str]:
     """What a recorded ensemble asks and adds, a line a leaf, for people."""
     lines = []
+    fracs = each(genotype["frac"], len(outputs))
     for place, (output, root) in enumerate(genotype["trees"]):
-        lines.append(f"tree {place}, adds to {outputs[output]} (steps 2^{-genotype['frac']}):")
+        lines.append(f"tree {place}, adds to {outputs[output]} ({steps([fracs[output]])}):")
         lines += _indented(root, 1)
     return lines
 

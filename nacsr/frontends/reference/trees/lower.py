@@ -15,7 +15,7 @@ import numpy as np
 
 from nacsr.data.words import Feature
 from nacsr.fixed import Fixed, span
-from nacsr.frontends.reference.base import added
+from nacsr.frontends.reference.base import added, inputs
 from nacsr.frontends.reference.trees.model import (
     Ensemble,
     Ints,
@@ -28,10 +28,9 @@ from nacsr.frontends.reference.trees.model import (
     tabulated,
 )
 from nacsr.ir import Builder, Graph
-from nacsr.ir.ops import MAX_TABLE_BITS
+from nacsr.ir.passes.thresholds import LUT_INPUTS
 
-LUT_INPUTS = 6
-LARGEST = min(MAX_TABLE_BITS, 10)
+LARGEST = 10
 """Questions of the largest table that is made of one tree: it has 2**10 words."""
 BIT = Fixed(1, 1, False)
 
@@ -45,13 +44,13 @@ def lower(ensemble: Ensemble, features: Sequence[Feature], outputs: Sequence[str
         outputs: names.
     """
     b = Builder()
-    inputs = [b.input(f.name, f.type.plain()) for f in features]
+    ports = inputs(b, features)
     bits: dict[Question, int] = {}
     for test in ensemble.tests:
-        bits[test] = _comparator(b, inputs[test.feature], test.threshold)
+        bits[test] = _comparator(b, ports[test.feature], test.threshold)
     for place, name in enumerate(outputs):
         roots = [tree.root for tree in ensemble.trees if tree.output == place]
-        b.output(name, _sum(b, bits, roots, ensemble.base[place], ensemble.frac))
+        b.output(name, _sum(b, bits, roots, ensemble.base[place], ensemble.fracs[place]))
     return b.build()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nacsr.fixed import Fixed
+from nacsr.ir.passes.thresholds import deciding
 
 Ints = NDArray[np.int64]
 
@@ -31,15 +32,8 @@ class Question:
         return found
 
     def bits(self, word: Fixed) -> int:
-        """High bits of the word that decide; 0 where every word, or none, is large enough.
-
-        >>> [Question(0, n).bits(Fixed(8, 8, False)) for n in (128, 64, 65, 0)]
-        [1, 2, 8, 0]
-        """
-        if not word.min_raw < self.threshold <= word.max_raw:
-            return 0
-        zeros = (self.threshold & -self.threshold).bit_length() - 1
-        return 1 if not self.threshold else word.width - zeros
+        """High bits of the word that decide; 0 where every word, or none, is large enough."""
+        return deciding(self.threshold, word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ class Split:
 
 
 Node = Split | int
-"""A leaf is a raw integer in steps of the ensemble's ``2**-frac``."""
+"""A leaf is a raw integer in steps of its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +69,14 @@ class Ensemble:
 
     Attributes:
         trees: in any order.
-        base: what each output begins with, in steps of ``2**-frac``.
-        frac: fractional bits of leaves and base.
+        base: what each output begins with, in its steps.
+        fracs: fractional bits of every output: its leaves and its base are in steps of
+            ``2**-frac``.
     """
 
     trees: tuple[Tree, ...]
     base: tuple[int, ...]
-    frac: int
+    fracs: tuple[int, ...]
 
     def scores(self, words: Ints) -> Ints:
         """Sums of raw leaves for raw words (events, features), shape (events, outputs)."""

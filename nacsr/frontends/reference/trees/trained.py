@@ -101,7 +101,8 @@ class Trained:
             )
             raise SpecError(msg)
         trees = [Tree(o, self._node(root, types, frac)) for o, root in self.roots]
-        return Ensemble(tuple(trees), tuple(_rounded(b, frac) for b in self.base), frac)
+        base = tuple(_rounded(b, frac) for b in self.base)
+        return Ensemble(tuple(trees), base, (frac,) * len(base))
 
     def _node(self, node: Any, types: Sequence[Fixed], frac: int) -> Node:
         if isinstance(node, float):
