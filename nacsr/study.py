@@ -37,6 +37,7 @@ from nacsr.measure import ARCHITECTURE, HARDWARE, VERILOG, tool_name
 from nacsr.prepare import Prepared, prepare
 from nacsr.search.goals import Goals
 from nacsr.spec import BUDGETS, Budget, StudySpec, read_yaml
+from nacsr.spec.document import up_to_date
 from nacsr.spec.messages import difference
 from nacsr.spec.references import ReferenceSpec
 from nacsr.tools import gxx
@@ -189,6 +190,8 @@ class Study:
         }
         for key, value in mine.items():
             found = self.archive.meta(key)
+            if found is not None and key == "spec":
+                found = up_to_date(found)
             if found is not None and found != value:
                 which = f": {_differs(found, value)}" if key == "spec" else ""
                 msg = f"{self.out} holds {other[key]}{which}; choose another folder with --out"
@@ -362,7 +365,8 @@ def stored_spec(archive: Archive) -> StudySpec:
     if text is None:
         msg = f"{archive.path}: holds no study; start one with nacsr run SPEC --out DIR"
         raise ArchiveError(msg)
-    return StudySpec.from_mapping(read_yaml(text, str(archive.path)), str(archive.path))
+    where = str(archive.path)
+    return StudySpec.from_mapping(read_yaml(up_to_date(text), where), where)
 
 
 def is_run(path: Path) -> bool:

@@ -124,9 +124,8 @@ def best(
 
 def _on_fronts(found: Sequence[Found], objectives: Sequence[str]) -> NDArray[np.bool_]:
     """Which designs are on the front of one estimate or the other."""
-    bases = (ESTIMATED, VERILOG)
-    masks = [nondominated(_points(found, objectives, basis)) for basis in bases]
-    return np.logical_or.reduce(masks)
+    first, second = (nondominated(_points(found, objectives, b)) for b in (ESTIMATED, VERILOG))
+    return first | second
 
 
 def _points(found: Sequence[Found], names: Sequence[str], basis: Basis) -> NDArray[np.float64]:
