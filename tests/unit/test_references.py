@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +34,7 @@ from nacsr.ir import Builder, evaluate
 from nacsr.measure import ESTIMATED, HARDWARE, QUALITY, VERILOG, Measurement
 from nacsr.prepare import Prepared
 from nacsr.records import Candidate, Found
-from nacsr.report.references import described, winners
-from nacsr.report.rows import Row
+from nacsr.report.references import described
 from nacsr.spec import AdditiveSpec, LinearSpec
 
 WORDS = (Fixed(8, 3), Fixed(8, 2, signed=False), Fixed(6, 6, signed=False))
@@ -321,21 +320,3 @@ def test_a_design_is_told_in_words(family):
     assert any("f" in line for line in said)
     assert not described(Entry(replace(candidate, reason="lost"), (), None))
     assert not described(Entry(replace(candidate, family="network"), (), str(one.graph)))
-
-
-def row(family: str, accuracy: float, luts: float) -> Row:
-    empty = dict.fromkeys(f.name for f in fields(Row))
-    known = {"id": family, "family": family, "title": family, "quality": "accuracy"}
-    return Row(**empty | known | {"validation": accuracy, "luts": luts})
-
-
-def test_a_reference_that_wins_is_named():
-    sums, formula = row("tables", 0.7, 90), row("expression", 0.71, 95)
-    trees = row("trees", 0.6, 99)
-    assert winners([formula]) == []
-    (said,) = winners([sums, formula, trees])
-    assert said.startswith("A reference wins: tables, validation accuracy 0.7 in 90 LUT. No")
-    (said,) = winners([formula, trees])
-    assert said.startswith("No reference wins on this front")
-    (said,) = winners([sums, trees])
-    assert said.startswith("References win: tables, validation accuracy 0.7 in 90 LUT; trees,")
