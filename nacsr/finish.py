@@ -97,6 +97,16 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     return Outcome(data, found=(Found(candidate, found),))
 
 
+def verilog(graph: Graph, prepared: Prepared) -> tuple[Measurement, ...]:
+    """What the Verilog of a graph takes, by estimate; () of what RTL cannot express."""
+    calibration = prepared.problem.calibration
+    design = Design(graph, setting(prepared), "estimate", "", "rtl", calibration=calibration)
+    try:
+        return _cost(design)
+    except (EmitError, GraphError):
+        return ()
+
+
 def _estimated(design: Design, candidate: Candidate) -> Outcome:
     """What RTL cannot express has no such estimate, and a reason."""
     try:

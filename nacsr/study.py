@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -18,17 +19,25 @@ from nacsr.data.dataset import Dataset, load
 from nacsr.design import stored_calibration
 from nacsr.entry import Entry
 from nacsr.errors import ArchiveError, FileError, SpecError
-from nacsr.finish import design_jobs, estimate_job, measure_test, run_design_job, setting
+from nacsr.finish import (
+    design_jobs,
+    estimate_job,
+    measure_test,
+    run_design_job,
+    setting,
+    verilog,
+)
 from nacsr.frontends.base import Frontend, Job, Outcome
 from nacsr.frontends.neural.frontend import NeuralFrontend
 from nacsr.frontends.reference import frontend as reference
 from nacsr.frontends.reference.registry import REFERENCES
 from nacsr.frontends.symbolic.frontend import SymbolicFrontend
 from nacsr.fronts import contenders, finalists, front, limits
-from nacsr.measure import ARCHITECTURE, tool_name
+from nacsr.measure import ARCHITECTURE, HARDWARE, VERILOG, tool_name
 from nacsr.prepare import Prepared, prepare
 from nacsr.search.goals import Goals
 from nacsr.spec import BUDGETS, Budget, StudySpec, read_yaml
+from nacsr.spec.document import up_to_date
 from nacsr.spec.messages import difference
 from nacsr.spec.references import ReferenceSpec
 from nacsr.tools import gxx
@@ -39,7 +48,10 @@ RUNNERS: Mapping[str, Callable[[Job, Prepared], Outcome]] = {
     "network": lambda job, prepared: NeuralFrontend.run(job, prepared.problem),
     "design": run_design_job,
     **dict.fromkeys(
-        REFERENCES, lambda job, prepared: reference.ReferenceFrontend.run(job, prepared.problem)
+        REFERENCES,
+        lambda job, prepared: reference.ReferenceFrontend.run(
+            job, prepared.problem, partial(verilog, prepared=prepared)
+        ),
     ),
 }
 
@@ -145,7 +157,11 @@ class Study:
         if (network := self.spec.families.network) is not None:
             goals = Goals(self.spec.objectives, self.spec.target, limits(self.spec))
             frontends.append(NeuralFrontend(problem, network, budget, seed, goals))
-        frontends += [reference.ReferenceFrontend(n, s, seed) for n, s in self._references()]
+        objectives = self.spec.objectives
+        frontends += [
+            reference.ReferenceFrontend(name, section, seed, objectives)
+            for name, section in self._references()
+        ]
         return frontends
 
     def _references(self) -> list[tuple[str, ReferenceSpec]]:
@@ -174,6 +190,8 @@ class Study:
         }
         for key, value in mine.items():
             found = self.archive.meta(key)
+            if found is not None and key == "spec":
+                found = up_to_date(found)
             if found is not None and found != value:
                 which = f": {_differs(found, value)}" if key == "spec" else ""
                 msg = f"{self.out} holds {other[key]}{which}; choose another folder with --out"
@@ -224,7 +242,7 @@ class Study:
         if (network := self.spec.families.network) is not None:
             found["network"] = NeuralFrontend.expected_jobs(problem, network, b)
         for name, section in self._references():
-            found[name] = len(reference.jobs(name, section, self.spec.seed))
+            found[name] = len(reference.jobs(name, section, self.spec.seed, self.spec.objectives))
         return found
 
     # --- the loop ----------------------------------------------------------------------
@@ -275,7 +293,11 @@ class Study:
     def _verified(self, pool: Workers[Prepared, Job, Outcome], seen: Observer) -> list[Entry]:
         """Emit and verify the finalists; one that fails leaves, and the next one moves up."""
         while True:
-            estimated = [estimate_job(entry) for entry in contenders(self.archive, self.spec)]
+            estimated = [
+                estimate_job(entry)
+                for entry in contenders(self.archive, self.spec)
+                if entry.basis(HARDWARE, (VERILOG,)) is None
+            ]
             if self._finish("estimate the Verilog", estimated, pool, seen):
                 continue
             found = finalists(self.archive, self.spec)
@@ -343,7 +365,8 @@ def stored_spec(archive: Archive) -> StudySpec:
     if text is None:
         msg = f"{archive.path}: holds no study; start one with nacsr run SPEC --out DIR"
         raise ArchiveError(msg)
-    return StudySpec.from_mapping(read_yaml(text, str(archive.path)), str(archive.path))
+    where = str(archive.path)
+    return StudySpec.from_mapping(read_yaml(up_to_date(text), where), where)
 
 
 def is_run(path: Path) -> bool:

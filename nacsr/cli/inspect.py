@@ -51,8 +51,8 @@ def front(
     from nacsr.errors import SpecError
     from nacsr.fronts import limits
     from nacsr.measure import ESTIMATED, USUAL_STAGE, Basis
-    from nacsr.report.references import winners
-    from nacsr.report.rows import absent, rows, unknown_to
+    from nacsr.report.findings import findings
+    from nacsr.report.rows import rows, unknown_to
     from nacsr.report.table import console, table
     from nacsr.study import stored_spec
 
@@ -65,7 +65,7 @@ def front(
         found = archive.front(names, *first, limits(spec), others)
         setting = setting_of(archive)
         shown = rows(found, setting, (first, *others), [*names, *limits(spec)])
-        missing = [*winners(shown), *absent(archive, shown)]
+        said = findings(archive, spec, shown, names)
         if not found and first not in archive.bases():
             known = ", ".join(map(str, archive.bases())) or "none"
             msg = f"{run}: no design has hardware numbers of {first}; it has {known}"
@@ -76,7 +76,7 @@ def front(
     if json:
         print_json([row.to_dict() for row in shown])
     else:
-        console().print(table(shown, setting.classes, missing))
+        console().print(table(shown, setting.classes, said))
 
 
 def show(

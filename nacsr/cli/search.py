@@ -74,8 +74,7 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
     from nacsr.compiler import setting_of
     from nacsr.errors import SpecError
     from nacsr.report import measured
-    from nacsr.report.references import winners
-    from nacsr.report.rows import absent
+    from nacsr.report.findings import findings
     from nacsr.report.table import console as wide
     from nacsr.report.table import table
 
@@ -87,16 +86,16 @@ def _study(study: Study, workers: int | None, json: bool) -> None:
         console.print(f"Stopped; finished work is kept. Go on with: nacsr run {study.out}")
         raise typer.Exit(130) from None
     shown, opened = _reported(study)
-    missing = [*winners(shown), *absent(study.archive, shown)]
+    said = findings(study.archive, study.spec, shown)
     if json:
         print_json([row.to_dict() for row in shown])
     else:
-        console.print(table(shown, setting_of(study.archive).classes, missing))
+        console.print(table(shown, setting_of(study.archive).classes, said))
         console.print(measured.table(opened))
         place = os.path.relpath(study.out)
         console.print(f"Run folder: {place} (report.html, front.png, designs/, archive.sqlite)")
     if not shown:
-        msg = f"the front is empty. {' '.join(missing)} Raise the limits that are named, or others"
+        msg = f"the front is empty. {' '.join(said)} Raise the limits that are named, or others"
         raise SpecError(msg)
 
 

@@ -107,7 +107,10 @@ CALLS: Mapping[str, Band] = {
     "latency_cycles": Band(0.0, 1.0, _CALLS),
     "ii_cycles": _UNROLLED,
 }
-_RTL = "32 own designs of both families, Yosys (itself within 14 % of Vivado on 8 designs)"
+PLAIN: Mapping[str, Band] = {"ii_cycles": _UNROLLED}
+"""Of scalar designs without a product (sums, tables and comparisons, as references are): every
+expression that has a report has products, so none speaks for these."""
+_RTL = "32 own networks and expressions, Yosys (itself within 14 % of Vivado on 8 designs)"
 _SAME = "the simulated design, by construction"
 RTL: Mapping[str, Band] = {
     "luts": Band(0.3, 20.0, _RTL),
@@ -127,9 +130,10 @@ def bands(
     build: Build = DEFAULT,
     functions: str = "table",
 ) -> Mapping[str, Band]:
-    """The band of every metric; those that follow the schedule widen away from 200 MHz.
+    """The band of a metric by its name; those that follow the schedule widen away from 200 MHz.
 
-    A network has narrow bands only where reports support them.
+    A network has narrow bands only where reports support them; a metric of which no report of
+    such a design is known has none.
     """
     known = _nearest(graph, flow, build) if functions == "table" else CALLS
     return _widened(known, clock_mhz)
@@ -154,7 +158,7 @@ def _size(band: Band) -> tuple[float, float]:
 def _widened(known: Mapping[str, Band], clock_mhz: float) -> Mapping[str, Band]:
     away = max(clock_mhz / REFERENCE_MHZ, REFERENCE_MHZ / clock_mhz)
     found = dict(known)
-    for metric in ("latency_cycles", "ffs"):
+    for metric in {"latency_cycles", "ffs"} & known.keys():
         band = found[metric]
         found[metric] = replace(band, relative=band.relative + 0.1 * (away - 1.0))
     return found
@@ -165,10 +169,17 @@ def has_layers(graph: Graph) -> bool:
     return any(op.name in ("dense", "conv") for op in graph.ops)
 
 
+def has_products(graph: Graph) -> bool:
+    """Whether a design multiplies, as all expressions do that reports speak of."""
+    return any(op.name == "mul" for op in graph.ops)
+
+
 def _nearest(graph: Graph, flow: str, build: Build) -> Mapping[str, Band]:
     layers = [op for op in graph.ops if op.name in ("dense", "conv")]
     if not layers:
-        return BUILDS["streams"] if build.streams else EXPRESSION
+        if build.streams:
+            return BUILDS["streams"]
+        return EXPRESSION if has_products(graph) else PLAIN
     if flow != "hls4ml":
         return BUILDS["hls"]
     shapes = [op.array("weight").shape for op in layers]

@@ -32,7 +32,11 @@ KINDS = ("network", "expression")
 
 
 def kind_of(graph: Graph) -> str:
-    """``network`` for a design with layers, ``expression`` for the rest."""
+    """``network`` for a design with layers, ``expression`` for the rest.
+
+    Linear sums, tables and trees are of the rest: the same rules of scalar operators count them,
+    so reports of either refit both. Who wants them apart fits on runs of one family.
+    """
     return "network" if any(op.name in ("dense", "conv") for op in graph.ops) else "expression"
 
 

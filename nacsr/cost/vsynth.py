@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nacsr.cost import rules
-from nacsr.cost.bands import Band, has_layers
+from nacsr.cost.bands import Band, has_layers, has_products
 from nacsr.cost.operations import elements
 from nacsr.cost.simplify import Node
 from nacsr.cost.use import Use
@@ -81,12 +81,12 @@ def registers_left(graph: Graph) -> float:
 
 
 def bands(graph: Graph, functions: str, schedule: Mapping[str, Band]) -> Mapping[str, Band]:
-    """The band of every metric; that of cycles is ``schedule``'s, as synthesis moves none."""
+    """The bands by metric; that of cycles is ``schedule``'s, as synthesis moves none."""
     if has_layers(graph):
-        spread = NETWORK
-    else:
-        spread = STOCK if functions == "stock" else EXPRESSION
-    return {**schedule, **spread}
+        return {**schedule, **NETWORK}
+    if functions == "stock":
+        return {**schedule, **STOCK}
+    return {**schedule, **EXPRESSION} if has_products(graph) or functions != "table" else schedule
 
 
 def _luts(node: Node, args: tuple[Op, ...], use: Use, functions: str, inside: int) -> int:

@@ -18,7 +18,7 @@ from nacsr.design import Setting
 from nacsr.entry import Entry
 from nacsr.fronts import finalists, front
 from nacsr.measure import ESTIMATED, HARDWARE, METRICS, OPEN, VERILOG, Basis, Measurement
-from nacsr.report.references import winners
+from nacsr.report.findings import winners
 from nacsr.report.rows import ABOUT, Row, quality, rows
 from nacsr.report.table import FORMULA, count, with_error
 from nacsr.spec import StudySpec
@@ -133,7 +133,7 @@ def open_front(archive: Archive, spec: StudySpec, setting: Setting) -> OpenFront
     found = front(archive, spec, OPEN)
     shown = rows(found, setting, (OPEN,))
     caveat = [ABOUT[OPEN].caveat for _ in shown[:1]]
-    lines = [*winners(shown), *caveat, *_missing(archive, spec)]
+    lines = [*winners(archive, spec, shown, spec.objectives), *caveat, *_missing(archive, spec)]
     lines += summary(compared([e for e in archive.entries(designs_only=True) if not e.failed]))
     expected = {e.id: (_luts(e, ESTIMATED), _luts(e, VERILOG)) for e in found}
     return OpenFront(tuple(shown), expected, tuple(lines))

@@ -1,4 +1,4 @@
-"""Reference designs in words: what they are, and where they win."""
+"""Reference designs in words."""
 
 from __future__ import annotations
 
@@ -8,51 +8,7 @@ from typing import Any
 from nacsr.entry import Entry
 from nacsr.frontends.reference.base import each
 from nacsr.frontends.reference.trees.ladder import rules
-from nacsr.measure import minimised
-from nacsr.report.rows import REFERENCE_FAMILIES, Row
-from nacsr.report.table import count
-
-SHOWN = 3
-"""Winners that a sentence names; it counts the others."""
-
-
-def winners(rows: Sequence[Row]) -> list[str]:
-    """A sentence on the references of a front that no network or formula of it reaches in as few
-    LUTs, by validation; none where no reference is on it."""
-    references = [r for r in rows if r.family in REFERENCE_FAMILIES]
-    searched = [r for r in rows if r.family not in REFERENCE_FAMILIES]
-    winning = [r for r in references if not any(_reaches(s, r) for s in searched)]
-    if not references:
-        return []
-    if not winning:
-        said = "No reference wins on this front: a network or formula of at most its LUTs is as"
-        return [f"{said} good as each of the {len(references)} that are on it."]
-    winning.sort(key=lambda r: minimised(r.quality, _known(r)))
-    named = "; ".join(map(_named, winning[:SHOWN]))
-    more = f"; and {len(winning) - SHOWN} more" if len(winning) > SHOWN else ""
-    one = len(winning) == 1
-    return [
-        f"{'A reference wins' if one else 'References win'}: {named}{more}. No network or formula "
-        f"on this front is as good by validation in as few LUTs as {'it' if one else 'each'}."
-    ]
-
-
-def _reaches(one: Row, other: Row) -> bool:
-    better = minimised(one.quality, _known(one)) <= minimised(other.quality, _known(other))
-    return better and (one.luts or 0.0) <= (other.luts or 0.0)
-
-
-def _known(row: Row) -> float:
-    """By validation, which a front has of all its designs."""
-    return 0.0 if row.validation is None else row.validation
-
-
-def _named(row: Row) -> str:
-    events = "validation" if row.test is None else "test"
-    value, error = getattr(row, events), getattr(row, f"{events}_error")
-    shown = f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.2g}"
-    cycles = "" if row.latency_cycles is None else f" and {row.latency_cycles:g} cycles"
-    return f"{row.title}, {events} {row.quality} {shown} in {count(row.luts)} LUT{cycles}"
+from nacsr.report.rows import REFERENCE_FAMILIES
 
 
 def described(entry: Entry) -> list[str]:

@@ -9,13 +9,13 @@ from nacsr.archive import Archive
 from nacsr.compiler import setting_of
 from nacsr.fronts import limits
 from nacsr.measure import tool_name
+from nacsr.report.findings import findings
 from nacsr.report.formulas import described
 from nacsr.report.measured import OpenFront, compared, open_front
 from nacsr.report.page import page
 from nacsr.report.picture import picture
 from nacsr.report.references import described as described_reference
-from nacsr.report.references import winners
-from nacsr.report.rows import Row, absent, beyond, either
+from nacsr.report.rows import Row, beyond, either
 from nacsr.spec import StudySpec
 from nacsr.targets import target as find_target
 
@@ -52,7 +52,7 @@ def report(archive: Archive, spec: StudySpec, rows: Sequence[Row], out: Path) ->
     page(
         rows,
         setting,
-        [*winners(rows), *absent(archive, rows)],
+        findings(archive, spec, rows),
         left_out,
         about,
         formulas,

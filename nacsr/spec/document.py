@@ -90,6 +90,12 @@ class StudySpec(Section):
                     "search networks alone with families: {expression: null}"
                 )
                 raise ValueError(msg)
+            if name in ARCHITECTURE and self.families.network is None:
+                msg = (
+                    f"objectives: {name} is of networks only, and families.network is null, so "
+                    "nothing is left to search; leave it out, or search networks"
+                )
+                raise ValueError(msg)
         return self
 
     @field_validator("dataset", mode="before")
@@ -144,6 +150,23 @@ class StudySpec(Section):
     def to_yaml(self) -> str:
         """The whole study as YAML, defaults included; it loads back to an equal study."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def up_to_date(text: str) -> str:
+    """The YAML text of a stored study, as it would be stored today: reference families that it does
+    not name came later, so it was run without them.
+
+    Raises:
+        SpecError: if it is no YAML text.
+    """
+    document = read_yaml(text, "the stored study")
+    families = document.get("families") if isinstance(document, Mapping) else None
+    if not isinstance(document, Mapping) or not isinstance(families, Mapping):
+        return text
+    later = {n: None for n in FamiliesSpec().references if n not in families}
+    if not later:
+        return text
+    return yaml.safe_dump({**document, "families": {**families, **later}}, sort_keys=False)
 
 
 def _judged_as(dataset: Any) -> str:

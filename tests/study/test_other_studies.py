@@ -32,7 +32,7 @@ def test_the_report_shows_every_design_with_its_formula_and_link(tmp_path: Path)
     )
     command = [sys.executable, "-m", "nacsr", "run", str(study_file), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "No network is on this front: that family was not searched." in done.stdout
+    assert "No network design is on this front: that family was not searched." in done.stdout
     report = (out / "report.html").read_text()
     front = front_of(out)
     assert front

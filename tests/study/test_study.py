@@ -35,7 +35,7 @@ from nacsr.records import Job, Outcome
 from nacsr.report.rows import rows
 from nacsr.report.table import notes
 from nacsr.search.goals import Goals
-from nacsr.spec import BUDGETS, ConstraintSpec
+from nacsr.spec import BUDGETS, ConstraintSpec, LinearSpec
 from nacsr.study import Study, stored_spec
 from nacsr.tools import gxx
 from tests.study.conftest import BUDGET, TINY, tiny_dataset, tiny_spec, tiny_study
@@ -162,6 +162,24 @@ def test_a_finished_run_resumes_to_the_same_front_at_once(tiny_run: Path) -> Non
     jobs = study.archive.counts()["jobs"]
     assert story(study.run(workers=0)) == before
     assert study.archive.counts()["jobs"] == jobs
+
+
+def test_a_run_from_before_the_references_resumes(tiny_run: Path, tmp_path: Path) -> None:
+    old = tmp_path / "run"
+    shutil.copytree(tiny_run, old)
+    with Archive(old) as archive:
+        text = archive.meta("spec") or ""
+        fewer = text.replace("  linear: null\n  tables: null\n  trees: null\n", "")
+        assert fewer != text
+        archive.set_meta("spec", fewer)
+        assert stored_spec(archive) == tiny_spec()
+    study = tiny_study(old)
+    jobs = study.archive.counts()["jobs"]
+    assert story(study.run(workers=0)) == story(front_of(tiny_run))
+    assert study.archive.counts()["jobs"] == jobs
+    study.archive.close()
+    with pytest.raises(SpecError, match=r"families\.linear is null there, \{.* here; choose"):
+        tiny_study(old, families=TINY.model_copy(update={"linear": LinearSpec()}))
 
 
 def test_same_seed_same_front_with_worker_processes(

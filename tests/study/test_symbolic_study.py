@@ -276,7 +276,7 @@ def test_an_empty_front_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[s
     code, _, err = call(capsys, *command(tmp_path, "max_luts: 1"), "--workers", 0)
     *_, line = err.splitlines()
     assert code == 2
-    assert "the front is empty. No expression is on this front: none of the 3" in line
+    assert "the front is empty. No expression design is on this front: none of the 3" in line
     assert "most often because " in line
     assert "max_luts" in line
 

@@ -319,6 +319,20 @@ def test_a_faster_clock_takes_more_cycles():
     assert slow.bands["latency_cycles"].relative > 0
 
 
+def test_no_band_where_no_report_is_of_such_a_design():
+    builder = Builder()
+    x, z = (builder.input(n, WORD) for n in "xz")
+    total = builder.op("add", x, z)
+    builder.output("y", builder.op("compare", total, builder.const(3, WORD), kind="gt"))
+    plain = builder.build()
+    for stage in ("csynth", "vsynth"):
+        found = estimate(plain, "vu9p", 100.0, stage=stage)
+        assert set(found.bands) == {"ii_cycles"}
+        errors = {m.metric: m.error for m in found.measurements(target("vu9p"), 100.0, "abc")}
+        assert (errors["luts"], errors["ii_cycles"]) == (None, 0.0)
+    assert times(11).bands["luts"].relative > 0
+
+
 def test_breakdown_adds_up():
     cost = layer(np.arange(1, 65).reshape(16, 4))
     assert sum(r.luts for r in cost.rows) == cost.luts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from nacsr.data.words import Feature, Scaling
 from nacsr.design import Design, Setting
 from nacsr.entry import Entry
 from nacsr.errors import ToolError
+from nacsr.finish import verilog
 from nacsr.fixed import Fixed
 from nacsr.frontends.base import Problem
 from nacsr.frontends.judge import performance
@@ -29,9 +32,10 @@ from nacsr.frontends.reference.work import Work
 from nacsr.frontends.stem import scores
 from nacsr.ir import Builder, Graph, evaluate
 from nacsr.ir.passes.base import keep
-from nacsr.records import Candidate
-from nacsr.report.references import described, winners
-from nacsr.report.rows import Row
+from nacsr.measure import ESTIMATED, HARDWARE, QUALITY, VERILOG, Measurement
+from nacsr.prepare import Prepared
+from nacsr.records import Candidate, Found
+from nacsr.report.references import described
 from nacsr.spec import AdditiveSpec, LinearSpec, TreesSpec
 
 WORDS = (Fixed(8, 3), Fixed(8, 2, signed=False), Fixed(6, 6, signed=False))
@@ -157,7 +161,7 @@ def test_a_ladder_grows_and_is_the_same_again(family, task, classes):
     assert [(m.genotype, str(m.graph)) for m in made] == [(m.genotype, str(m.graph)) for m in again]
     assert {len(m.graph.outputs) for m in made} == {len(found.outputs)}
     values = [quality(m, found) for m in made]
-    guess = abs(frontend.guessed(found))
+    guess = abs(frontend.guessed(found)[QUALITY[task][0]])
     best = max(values) if task == "classification" else guess - min(values)
     least = 0.05 if family == "linear" else 0.2  # no line is a sine
     assert best > (guess + least if task == "classification" else least * guess)
@@ -230,9 +234,12 @@ def test_targets_are_told_apart_by_bins():
     assert np.unique(strata(problem("regression", 1), found.train)).size > 4
 
 
-def test_a_job_keeps_what_no_other_dominates_and_tells_what_failed(monkeypatch):
+USUAL = ("accuracy", "luts", "dsps", "latency_cycles")
+
+
+def test_a_job_keeps_what_no_other_dominates():
     found = problem()
-    asked = ReferenceFrontend("tables", AdditiveSpec(steps=(1, 3), pairs=2, designs=4), 3)
+    asked = ReferenceFrontend("tables", AdditiveSpec(steps=(1, 3), pairs=2, designs=4), 3, USUAL)
     jobs = asked.ask()
     assert len(jobs) == 2
     assert asked.ask() == []
@@ -241,15 +248,82 @@ def test_a_job_keeps_what_no_other_dominates_and_tells_what_failed(monkeypatch):
     assert 1 <= len(outcome.found) <= 2 < outcome.result["designs"]
     assert {f.candidate.family for f in outcome.found} == {"tables"}
     assert outcome.found == ReferenceFrontend.run(jobs[0], found).found
+    other = ReferenceFrontend("tables", AdditiveSpec(), 3, ("accuracy", "ffs")).ask()
+    assert other[0].payload["objectives"] == ["accuracy", "ffs"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ToolError("no memory"), "no memory"),
+        (ValueError("two\nlines"), "ValueError: two lines"),
+        (KeyError("x0"), "KeyError: 'x0'"),
+    ],
+)
+def test_whatever_fails_ends_one_ladder_and_is_told(monkeypatch, error, said):
+    found, spec = problem(), AdditiveSpec(steps=(1,), pairs=0)
+    first = next(REFERENCES["tables"].propose(found, spec, 1))
 
     def broken(*_: object):
-        raise ToolError("no memory")
-        yield
+        yield first
+        raise error
 
     row = replace(REFERENCES["tables"], propose=broken)
     monkeypatch.setattr(frontend, "REFERENCES", {"tables": row})
-    (lost,) = ReferenceFrontend.run(jobs[0], found).found
-    assert (lost.candidate.reason, lost.graph) == ("no memory", None)
+    (job,) = frontend.jobs("tables", spec, 1, USUAL)
+    kept, lost = ReferenceFrontend.run(job, found).found
+    assert (kept.candidate.title, kept.candidate.reason) == (first.title, "")
+    assert (lost.candidate.reason, lost.graph) == (said, None)
+
+
+def one(number: int, physics: Mapping[str, float], **hardware: tuple[float, float]) -> Found:
+    """A design with numbers by C-synthesis and of Verilog."""
+    made = [
+        Measurement(n, v, "interpreter", "validation", "t", "d", "g") for n, v in physics.items()
+    ]
+    for k, basis in enumerate((ESTIMATED, VERILOG)):
+        made += [Measurement(n, v[k], *basis, "t", "d", "g") for n, v in hardware.items()]
+    return Found(Candidate("tables", {"n": number}, 1, str(number)), tuple(made))
+
+
+@pytest.mark.parametrize(
+    ("objectives", "kept"),
+    [
+        (("accuracy", "luts"), [0, 2]),
+        (("accuracy", "ffs"), [1]),
+        (("accuracy", "luts", "ffs"), [0, 1, 2]),
+        (("ffs",), [1]),
+    ],
+)
+def test_designs_are_kept_by_the_objectives_of_the_study(objectives, kept):
+    made = [
+        one(0, {"accuracy": 0.8}, luts=(10, 10), ffs=(50, 50)),
+        one(1, {"accuracy": 0.8}, luts=(20, 20), ffs=(5, 5)),
+        one(2, {"accuracy": 0.7}, luts=(12, 3), ffs=(60, 60)),  # small in Verilog only
+        one(3, {"accuracy": 0.0}, luts=(1, 1), ffs=(1, 1)),  # worse than guessing
+    ]
+    found = frontend.best(made, problem(), objectives, 9)
+    assert sorted(f.candidate.genotype["n"] for f in found) == kept
+
+
+def test_designs_are_kept_by_the_errors_of_the_study():
+    found = problem("regression", 1)
+    guess = frontend.guessed(found)
+    good = {"rmse": guess["rmse"] / 4, "p95_error": guess["p95_error"] / 2}
+    rare = {"rmse": guess["rmse"] / 2, "p95_error": guess["p95_error"] / 9}
+    made = [one(n, metrics, luts=(9, 9)) for n, metrics in enumerate((good, rare))]
+    for objectives, kept in ((("rmse", "luts"), 0), (("p95_error", "luts"), 1)):
+        (left,) = frontend.best(made, found, objectives, 9)
+        assert left.candidate.genotype["n"] == kept
+
+
+def test_the_verilog_of_a_ladder_is_estimated_too(tmp_path: Path):
+    found, spec = problem(), LinearSpec(word_bits=(), cuts=True, designs=2)
+    (job,) = frontend.jobs("linear", spec, 1, USUAL)
+    prepared = Prepared(found, found.validation, tmp_path)
+    kept = ReferenceFrontend.run(job, found, partial(verilog, prepared=prepared)).found
+    for design in kept:
+        assert Entry(design.candidate, design.measurements, "").basis(HARDWARE, (VERILOG,))
 
 
 @pytest.mark.parametrize("family", ALL)
@@ -262,21 +336,3 @@ def test_a_design_is_told_in_words(family):
     assert any("f" in line for line in said)
     assert not described(Entry(replace(candidate, reason="lost"), (), None))
     assert not described(Entry(replace(candidate, family="network"), (), str(one.graph)))
-
-
-def row(family: str, accuracy: float, luts: float) -> Row:
-    empty = dict.fromkeys(f.name for f in fields(Row))
-    known = {"id": family, "family": family, "title": family, "quality": "accuracy"}
-    return Row(**empty | known | {"validation": accuracy, "luts": luts})
-
-
-def test_a_reference_that_wins_is_named():
-    sums, formula = row("tables", 0.7, 90), row("expression", 0.71, 95)
-    trees = row("trees", 0.6, 99)
-    assert winners([formula]) == []
-    (said,) = winners([sums, formula, trees])
-    assert said.startswith("A reference wins: tables, validation accuracy 0.7 in 90 LUT. No")
-    (said,) = winners([formula, trees])
-    assert said.startswith("No reference wins on this front")
-    (said,) = winners([sums, trees])
-    assert said.startswith("References win: tables, validation accuracy 0.7 in 90 LUT; trees,")

@@ -1,4 +1,4 @@
-"""Estimates beside measurements, and both families by open synthesis."""
+"""Estimates beside measurements, and all families by open synthesis."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import yaml
 
 from nacsr.errors import SpecError
 from nacsr.spec import BUDGETS, DatasetSpec, StudySpec, load_spec
+from nacsr.spec.document import up_to_date
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "jets.yaml"
 
@@ -74,6 +75,17 @@ def test_networks_alone_may_be_searched_for_fewer_bit_operations(tmp_path):
     assert spec.objectives == ("accuracy", "bops")
 
 
+def test_a_study_stored_before_references_came_is_one_without_them(tmp_path):
+    spec = study(tmp_path, "dataset: jets\nfamilies: {linear: null, tables: null, trees: null}\n")
+    stored = yaml.safe_load(spec.to_yaml())
+    for name in ("linear", "tables", "trees"):
+        del stored["families"][name]
+    assert up_to_date(yaml.safe_dump(stored, sort_keys=False)) == spec.to_yaml()
+    assert up_to_date(spec.to_yaml()) == spec.to_yaml()
+    some = study(tmp_path, "dataset: jets\nfamilies: {linear: null}\n")
+    assert up_to_date(some.to_yaml()) == some.to_yaml()
+
+
 def test_from_mapping_takes_python_values():
     spec = StudySpec.from_mapping({"dataset": {"source": "jets", "features": ("a", "b")}})
     assert spec.dataset.features == ("a", "b")
@@ -109,6 +121,11 @@ def test_from_mapping_takes_python_values():
         ("objectives: []", "objectives: give at least one choice"),
         ("objectives: [luts, lut]", "objectives: unknown objective 'lut', did you mean 'luts'?"),
         ("objectives: [accuracy, bops]", "objectives: bops is of networks only, formulas have no"),
+        (
+            "objectives: [accuracy, bops]\nfamilies: {expression: null, network: null}",
+            "objectives: bops is of networks only, and families.network is null, so nothing is "
+            "left to search; leave it out, or search networks",
+        ),
         ("objectives: [rmse]", "objectives: rmse is none of a classification: accuracy"),
         ("objectives: [luts, luts]", "objectives: names 'luts' twice"),
         ("split: {train: 0.9}", "split: train, validation and test must sum to 1"),
