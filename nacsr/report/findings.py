@@ -111,8 +111,9 @@ def standings(
 def argued(
     references: Sequence[Standing], others: Sequence[Standing], metric: str, cost: str
 ) -> list[str]:
-    """A sentence for references that are better, beyond the error, than any other design as small;
-    one for those that are as good, within it, as the smallest that is as good, and smaller.
+    """A sentence for references that are better, beyond the error, than all other designs as small;
+    one for those that are as good, within it, as the smallest that is as good, and smaller. Where
+    there are none of either, one for the best of those that no other design is as small as.
 
     Args:
         references: of the front; of those that another one replaces nothing is said.
@@ -125,61 +126,49 @@ def argued(
         return []
     unit = METRICS[cost].unit
     units, by = unit if unit.endswith("s") else f"{unit}s", f"by validation {metric}"
-    better: list[Standing] = []
+    better: list[tuple[Standing, Standing]] = []
     equal: list[tuple[Standing, Standing]] = []
+    alone: list[Standing] = []
     for one in sorted(named, key=lambda s: s.quality):
         rivals = [o for o in others if o.as_good_as(one)]
-        if any(o.cost <= one.cost for o in rivals):
+        small = [o for o in others if o.cost <= one.cost]
+        if any(o in rivals for o in small):
             continue
         rival = min(rivals, key=lambda s: s.cost, default=None)
         if rival is not None and one.as_good_as(rival):
             equal.append((one, rival))
+        elif small:
+            better.append((one, min(small, key=lambda s: s.quality)))
         else:
-            better.append(one)
-    if not better and not equal:
-        return [
+            alone.append(one)
+    equal.sort(key=lambda pair: pair[0].cost / max(pair[1].cost, 1.0))
+    said = [
+        f"A reference wins {by}: {one.name} with {one.said}, beyond the error better than every "
+        f"network or formula of at most as many {units}; the nearest of these is {other.name} "
+        f"with {other.said}.{_likewise(better)}"
+        for one, other in better[:1]
+    ]
+    said += [
+        f"A reference is as good {by}, within the error, as a network or formula of more {units}: "
+        f"{one.name} with {one.said}, {other.name} with {other.said}.{_likewise(equal)}"
+        for one, other in equal[:1]
+    ]
+    if not said and alone:
+        one, other = alone[0], min(others, key=lambda s: s.cost)
+        said.append(
+            f"A reference wins where no network or formula is as small: {one.name} with "
+            f"{one.said} {by}; the smallest of them is {other.name} with {other.said}."
+        )
+    if not said:
+        said.append(
             "No reference wins on this front: for each a network or formula of at most its "
             f"{units} is as good {by}, within the error."
-        ]
-    said = []
-    if better:
-        said.append(_better(better, others, units, by))
-    if equal:
-        (one, rival), *more = sorted(equal, key=lambda pair: pair[0].cost / pair[1].cost)
-        said.append(
-            f"A reference is as good {by}, within the error, as a network or formula of more "
-            f"{units}: {one.name} with {one.said}, {rival.name} with {rival.said}."
-            + _so([r for r, _ in more], "is", "are")
         )
     return said
 
 
-def _better(better: Sequence[Standing], others: Sequence[Standing], units: str, by: str) -> str:
-    """The best of them that another design is as small as, and the best of these; or the smallest
-    other design."""
-    smallest = min(others, key=lambda s: s.cost)
-    first = next((r for r in better if smallest.cost <= r.cost), better[0])
-    small = [o for o in others if o.cost <= first.cost]
-    if small:
-        nearest = min(small, key=lambda s: s.quality)
-        why = (
-            f"beyond the error better than every network or formula of at most as many {units}; "
-            f"the nearest of these is {nearest.name} with {nearest.said}"
-        )
-    else:
-        why = (
-            f"and no network or formula is as small; the smallest is {smallest.name} with "
-            f"{smallest.said}"
-        )
-    return f"A reference wins {by}: {first.name} with {first.said}, {why}." + _so(
-        [r for r in better if r is not first], "does", "do"
-    )
-
-
-def _so(more: Sequence[Standing], one: str, several: str) -> str:
-    if not more:
-        return ""
-    return f" So {one if len(more) == 1 else several} {', '.join(r.name for r in more)}."
+def _likewise(pairs: Sequence[tuple[Standing, Standing]]) -> str:
+    return f" Likewise: {', '.join(r.name for r, _ in pairs[1:])}." if len(pairs) > 1 else ""
 
 
 def absent(
