@@ -128,7 +128,7 @@ def test_bits_are_features(signed):
 
 
 IMAGES = DatasetSpec(
-    source="bragg", task="regression", label=("row", "column"), generate=GenerateSpec(events=400)
+    source="bragg", task="regression", label=("row", "column"), generate=GenerateSpec(events=250)
 )
 SETS = DatasetSpec(source="jets", data="constituents", particles=4)
 
@@ -138,7 +138,7 @@ def test_arrays_are_many_features(dataset, axes, tmp_path: Path):
     spec = StudySpec(version=1, name="arrays", dataset=dataset)
     found = prepare(spec, load(dataset), tmp_path).problem
     assert len(found.array) == axes
-    found = replace(found, train=found.train.take(slice(300)))
+    found = replace(found, train=found.train.take(slice(150)))
     small = {
         "linear": LinearSpec(word_bits=(4,), digits=(1,), cuts=False),
         "tables": AdditiveSpec(address_bits=(3,), steps=(1,), pairs=0),

@@ -37,6 +37,7 @@ from nacsr.prepare import Prepared
 from nacsr.records import Candidate, Found
 from nacsr.report.references import described
 from nacsr.spec import AdditiveSpec, LinearSpec, TreesSpec
+from nacsr.spec.references import ReferenceSpec
 
 WORDS = (Fixed(8, 3), Fixed(8, 2, signed=False), Fixed(6, 6, signed=False))
 ZEROS = Scaling("external", (0, 0, 0), (0, 0, 0))
@@ -103,7 +104,7 @@ def test_the_features_that_say_nothing_are_left_out():
     assert informative(words, found.train.y, 8) == list(range(8))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 99), weighted=st.booleans())
 def test_a_fit_has_no_slope_left(seed, weighted):
     rng = np.random.default_rng(seed)
@@ -183,11 +184,12 @@ def beside(made: list[Proposed]) -> Graph:
 def test_every_bit_is_the_same_everywhere(flow, tmp_path: Path):
     found, target = problem(classes=2), problem("regression", 2)
     tree = TreesSpec(rounds=(2,), shapes=((3, 2),))
-    asked = {
-        "linear": LinearSpec(word_bits=(3,), digits=(1,), cuts=False),
-        "tables": AdditiveSpec(address_bits=(), steps=(0,), pairs=1),
+    asked: dict[str, ReferenceSpec] = {
+        "tables": AdditiveSpec(address_bits=(), steps=(0,), pairs=2),
         "trees": tree,
     }
+    if flow == "rtl":  # sums of many types take g++ as long again
+        asked["linear"] = LinearSpec(word_bits=(4,), digits=(2,), cuts=False)
     made = [list(REFERENCES[f].propose(found, spec, 1))[-1] for f, spec in asked.items()]
     made.append(next(REFERENCES["trees"].propose(target, tree, 1)))
     graph = beside(made)
