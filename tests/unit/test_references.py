@@ -338,3 +338,35 @@ def test_a_design_is_told_in_words(family):
     assert any("f" in line for line in said)
     assert not described(Entry(replace(candidate, reason="lost"), (), None))
     assert not described(Entry(replace(candidate, family="network"), (), str(one.graph)))
+
+
+def test_a_weight_that_is_nothing_is_not_told():
+    genotype = {
+        "cuts": {"f0": [0, 0, 4], "f1": [0, 0, 4]},
+        "weights": {"p": {"f0": 0, "f1": 3}, "q": {"f0": 0, "f1": 0}},
+        "offsets": [1, 2],
+        "frac": [1, 0],
+    }
+    entry = Entry(Candidate("linear", genotype, 1, "linear"), (), str(Graph((), ())))
+    assert described(entry) == [
+        "p = +1.5*f1 +0.5",
+        "q = +2",
+        "where f1 is clip((word of f1 >> 0), 0, 15)",
+    ]
+
+
+def test_choices_that_are_the_same_are_one():
+    given = LinearSpec(word_bits=(6, 4, 6), digits=(2, 2)), AdditiveSpec(address_bits=(6, 6))
+    assert [len(REFERENCES[f].parts(s)) for f, s in zip(SMALL, given, strict=True)] == [3, 2]
+    twice = TreesSpec(shapes=((4, 2), (4, 2)), rounds=(3, 1, 3))
+    assert (twice.shapes, twice.rounds) == (((4, 2),), (1, 3))
+
+
+def test_titles_count_in_english():
+    found = problem()
+    one = next(REFERENCES["linear"].propose(found, LinearSpec(word_bits=(), digits=(1,)), 1))
+    assert one.title.startswith("linear: 1 cut, steps 2^")
+    one = next(REFERENCES["linear"].propose(found, SMALL["linear"], 1))
+    assert one.title == "linear: 1 word of 4 bits, weights of 2 digits"
+    one = next(REFERENCES["tables"].propose(found, SMALL["tables"], 1))
+    assert one.title == "tables: 1 of 5 bits, 1 feature, steps 2^-2"
