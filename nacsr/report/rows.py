@@ -23,6 +23,10 @@ SEARCHED_FAMILIES = ("expression", "network")
 """The others, which references are compared with."""
 
 
+FLOW = r"\bflow \w+"
+"""What a report was made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """What the numbers of a method and stage mean.
@@ -139,7 +143,7 @@ def either(first: Sequence[Row], second: Sequence[Row]) -> list[Row]:
 
 def mixed(rows: Sequence[Row]) -> str:
     """A warning where rows have numbers of several methods, stages or flows, or ""."""
-    flows = [re.findall(r"\bflow \w+", r.hardware) for r in rows]
+    flows = [re.findall(FLOW, r.hardware) for r in rows]
     counts = Counter(
         " ".join([str(r.basis), *sorted(set(f))]) for r, f in zip(rows, flows, strict=True)
     )
@@ -281,4 +285,6 @@ def _errors(known: Mapping[str, Measurement]) -> dict[str, float]:
 
 
 def _source(m: Measurement) -> str:
-    return f"{m.method}, {m.stage}, {m.tool}, {m.target}" + (f", {m.flags}" if m.flags else "")
+    """Without the options of a tool, which differ from design to design; ``nacsr show`` has them."""
+    flow = re.findall(FLOW, m.flags)
+    return ", ".join((m.method, m.stage, m.tool, m.target, *flow))
