@@ -285,6 +285,6 @@ def _errors(known: Mapping[str, Measurement]) -> dict[str, float]:
 
 
 def _source(m: Measurement) -> str:
-    """Without the options of a tool, which differ from design to design; ``nacsr show`` has them."""
+    """Without a tool's options, which differ by design: ``nacsr show`` has them."""
     flow = re.findall(FLOW, m.flags)
     return ", ".join((m.method, m.stage, m.tool, m.target, *flow))

@@ -71,7 +71,7 @@ class LocalSpec(Section):
     criteria: tuple[Literal["magnitude", "cost"], ...] = ("cost",)
     every: Positive = 2
     pruning_tolerance: Share = 0.1
-    designs: Count = 6
+    designs: Count = 4
 
 
 class _DescentSpec(Section):
