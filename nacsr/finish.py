@@ -39,11 +39,11 @@ def design_jobs(entry: Entry, spec: StudySpec) -> list[Job]:
     RTL is the flow that all families have in common, which makes their comparison fair, by
     estimates and by open synthesis.
     """
-    kinds = ["emit", "rtl"]
     luts = entry.find("luts", *VERILOG)
-    if can_synthesise(spec) and luts is not None and luts.value <= OPEN_LUTS:
-        kinds.append("synth")
-    return [Job("design", kind, _payload(entry), label=entry.id) for kind in kinds]
+    small = luts is not None and luts.value <= OPEN_LUTS
+    asked = _payload(entry), _payload(entry) | {"synthesise": small and can_synthesise(spec)}
+    pairs = zip(("emit", "rtl"), asked, strict=True)
+    return [Job("design", kind, payload, label=entry.id) for kind, payload in pairs]
 
 
 def _payload(entry: Entry) -> dict[str, Any]:
@@ -86,10 +86,9 @@ def run_design_job(job: Job, prepared: Prepared) -> Outcome:
     )
     if job.kind == "estimate":
         return _estimated(design.to("rtl"), candidate)
-    if job.kind == "synth":
-        return _synthesised(design.to("rtl"), candidate)
     if job.kind == "rtl":
-        return _rtl(design.to("rtl"), f"{p['id']}_rtl", candidate, prepared)
+        folder = f"{p['id']}_rtl"
+        return _rtl(design.to("rtl"), folder, candidate, prepared, p["synthesise"])
     try:
         checked = _emitted(design, p["id"], prepared, VECTORS["emit"])
     except (EmitError, GraphError, CompileError) as error:  # the design's fault, not the machine's
@@ -132,14 +131,17 @@ def _emitted(design: Design, folder: str, prepared: Prepared, events: int) -> Ve
     )
 
 
-def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) -> Outcome:
+def _rtl(
+    design: Design, folder: str, candidate: Candidate, prepared: Prepared, synthesised: bool
+) -> Outcome:
     """A design that RTL cannot express stays a design; one without a simulator is not simulated."""
+    out = prepared.out / "designs" / folder
     try:
-        design.emit(prepared.out / "designs" / folder, prepared.test.words[: VECTORS["rtl"]])
+        design.emit(out, prepared.test.words[: VECTORS["rtl"]])
     except (EmitError, GraphError) as error:
         return Outcome({"mismatches": None, "folder": "", "reason": str(error)})
     try:
-        checked = design.verify(prepared.out / "designs" / folder)
+        checked = design.verify(out)
     except (EmitError, CompileError) as error:  # Verilog that no simulator takes, or cycles amiss
         failed = replace(candidate, reason=f"flow rtl: {error}")
         return Outcome({"mismatches": None, "folder": folder}, found=(Found(failed),))
@@ -147,17 +149,13 @@ def _rtl(design: Design, folder: str, candidate: Candidate, prepared: Prepared) 
         why = {"mismatches": None, "folder": folder, "reason": str(error)}
         return Outcome(why, found=(Found(candidate),))
     found = _checked(checked, design.graph, prepared, VECTORS["rtl"], "simulation", "rtlsim")
-    data = {"mismatches": checked.mismatches, "folder": folder}
+    data: dict[str, Any] = {"mismatches": checked.mismatches, "folder": folder}
+    if synthesised and checked.verified:
+        try:
+            found += synthesise(design, OPEN.method, emitted=(out, checked)).measurements
+        except (EmitError, GraphError, ToolError) as error:  # it stays a design
+            data["reason"] = f"not synthesised: {error}"
     return Outcome(data, found=(Found(candidate, found),))
-
-
-def _synthesised(design: Design, candidate: Candidate) -> Outcome:
-    """Open synthesis; what fails in it stays a design, with a reason."""
-    try:
-        made = synthesise(design, OPEN.method)
-    except (EmitError, GraphError, ToolError) as error:
-        return Outcome({"reason": str(error)})
-    return Outcome(found=(Found(candidate, made.measurements),))
 
 
 def _checked(

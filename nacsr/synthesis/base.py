@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nacsr.emit.project import Project
+from nacsr.emit.verify import Verification
 from nacsr.errors import ToolError
 from nacsr.measure import Measurement
 
@@ -43,11 +44,13 @@ class Job:
             reports into that folder and changes nothing else.
         stage: what the numbers are to speak of, one of the tool's stages.
         deadline: moment of ``time.monotonic`` at which the tool must have ended.
+        seen: what simulating the project found, where that was done already.
     """
 
     project: Project
     stage: str
     deadline: float
+    seen: Verification | None = None
 
     def left_s(self) -> float:
         """Seconds that are left.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from nacsr.design import Design
 from nacsr.emit.project import load
+from nacsr.emit.verify import Verification
 from nacsr.errors import FileError, SpecError, ToolError, unknown
 from nacsr.measure import Measurement
 from nacsr.synthesis import cache as store
@@ -75,6 +77,7 @@ def synthesise(
     folder: Path | str | None = None,
     limit_s: float = LIMIT_S,
     cache: bool = True,
+    emitted: tuple[Path, Verification] | None = None,
 ) -> Synthesis:
     """Emit a design, and run a synthesis tool on what was emitted.
 
@@ -88,6 +91,8 @@ def synthesise(
         limit_s: seconds that the tool may take in all.
         cache: whether an earlier result of the same sources, tool, version, flags and part is
             taken, and this one kept.
+        emitted: the project of the design, which is not changed, and what verifying it found,
+            where both are there already.
 
     Raises:
         SpecError: for an unknown tool or stage, or a limit that is not positive.
@@ -107,8 +112,13 @@ def synthesise(
     version = chosen.version()
     fitting = design if design.flow in chosen.flows else design.to(chosen.flows[0])
     with tempfile.TemporaryDirectory(prefix="nacsr-synth-") as scratch:
-        place = fitting.emit(Path(scratch) / "project" if folder is None else Path(folder))
-        job = Job(load(place), wanted, time.monotonic() + limit_s)
+        place = Path(scratch) / "project" if folder is None else Path(folder)
+        if emitted is None:
+            fitting.emit(place)
+        else:
+            shutil.copytree(emitted[0], place, dirs_exist_ok=True)
+        seen = None if emitted is None else emitted[1]
+        job = Job(load(place), wanted, time.monotonic() + limit_s, seen)
         key = store.key(job, tool, version, chosen.flags(wanted))
         # a folder that is to be kept gets its logs, so the tool runs
         found = store.read(key) if cache and folder is None else None
