@@ -104,7 +104,7 @@ class LeanSpec(_DescentSpec):
     adders have shrunk by a third. Attributes as of every descent.
     """
 
-    stacks: tuple[tuple[Positive, ...], ...] = ((32, 16),)
+    stacks: tuple[tuple[Positive, ...], ...] = ((16, 16),)
 
 
 class TablesSpec(_DescentSpec):

@@ -197,9 +197,9 @@ class NeuralFrontend:
         rung, generations, rungs = self._rung, self._budget.generations, self._budget.rungs
         self.phase = f"network search {self._done}/{generations}, rung {rung + 1}/{rungs}"
         some = [self._tried[key] for key in self._training]
-        return [
-            self._search_job(some[at : at + TOGETHER], rung) for at in range(0, len(some), TOGETHER)
-        ]
+        # the first job also compiles what trains, for a minute: as one job, so that one worker does
+        size = TOGETHER if rung or self._done > 1 else max(len(some), 1)
+        return [self._search_job(some[at : at + size], rung) for at in range(0, len(some), size)]
 
     def _search_job(self, some: Sequence[_Tried], rung: int) -> Job:
         whole = lessons.useful_steps(self._budget.search_steps, len(self._problem.train.y))
