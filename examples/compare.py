@@ -25,6 +25,7 @@ def main() -> None:
         name="compare",
         dataset=DatasetSpec(source="arrays"),
         budget="quick",
+        verify="bits",  # "open", the default, synthesises the front with yosys as well
         families=FamiliesSpec(
             expression=ExpressionSpec(functions=()),
             network=MlpSpec(
