@@ -44,6 +44,7 @@ from nacsr.ir.passes.schedule import LUT_NS, schedule
 from nacsr.ir.passes.thresholds import compared, threshold
 from nacsr.spec.references import TreesSpec
 from tests.unit.tiny_problem import tiny_problem
+from tests.unit.tree_files import stump
 
 TYPES = (Fixed(5, 5, False), Fixed(4, 2), Fixed(6, 3), Fixed(1, 1, False))
 FEATURES = tuple(Feature(f"f{j}", t) for j, t in enumerate(TYPES))
@@ -287,27 +288,6 @@ def test_only_an_order_is_asked_in_a_row() -> None:
 # --- trained elsewhere ------------------------------------------------------------------------
 
 
-def arrays(**changes: Any) -> dict[str, Any]:
-    tree = {
-        "output": 0,
-        "left": [1, -1, -1],
-        "right": [2, 0, 0],
-        "feature": [1, 0, 0],
-        "threshold": [0.25, 0.0, 0.0],
-        "value": [0.0, -1.5, 2.0],
-    }
-    return {
-        "format": "nacsr-trees 1",
-        "features": ["pt", "eta"],
-        "outputs": ["y"],
-        "base": [0.5],
-        "left_if": "<=",
-        "compared_as": "float64",
-        "trees": [{**tree, **changes.pop("tree", {})}],
-        **changes,
-    }
-
-
 @pytest.fixture
 def written(tmp_path: Path) -> Any:
     def write(content: Any) -> Path:
@@ -320,7 +300,7 @@ def written(tmp_path: Path) -> Any:
 
 def test_arrays_compile_and_keep_their_side_of_a_threshold(written: Any) -> None:
     for left_if, expected in (("<=", [-1.0, -1.0, 2.5]), ("<", [-1.0, 2.5, 2.5])):
-        made = nacsr.compile(written(arrays(left_if=left_if)), precision="fixed<8,4>")
+        made = nacsr.compile(written(stump(left_if=left_if)), precision="fixed<8,4>")
         x = np.array([[0.0, 0.1875], [1.0, 0.25], [2.0, 0.3125]])
         assert made.run(x)[:, 0].tolist() == expected
         assert made.bounds == {"y": 0.0}
@@ -350,14 +330,14 @@ def test_every_word_goes_where_the_float_goes(
     [
         ("no json", "is no JSON"),
         ({"a": 1}, "holds no trees that are known"),
-        (arrays(base=[0.0, 1.0]), "2 base scores for 1 outputs"),
-        (arrays(tree={"output": 3}), "a tree adds to output 3 of 1"),
-        (arrays(tree={"left": [0, -1, -1]}), "node 0 of a tree is reached twice"),
-        (arrays(tree={"feature": [7, 0, 0]}), "feature 7 of 2"),
-        (arrays(tree={"left": [-1]}), "no tree asks anything"),
-        (arrays(left_if="<<"), "not well formed"),
-        (arrays(features=["a", "a"]), "features need a name each"),
-        (arrays(tree={"value": [0.0, float("nan"), 1.0]}), "a leaf is not finite"),
+        (stump(base=[0.0, 1.0]), "2 base scores for 1 outputs"),
+        (stump(tree={"output": 3}), "a tree adds to output 3 of 1"),
+        (stump(tree={"left": [0, -1, -1]}), "node 0 of a tree is reached twice"),
+        (stump(tree={"feature": [7, 0, 0]}), "feature 7 of 2"),
+        (stump(tree={"left": [-1]}), "no tree asks anything"),
+        (stump(left_if="<<"), "not well formed"),
+        (stump(features=["a", "a"]), "features need a name each"),
+        (stump(tree={"value": [0.0, float("nan"), 1.0]}), "a leaf is not finite"),
     ],
 )
 def test_what_is_no_ensemble_is_refused(written: Any, content: Any, message: str) -> None:
@@ -369,14 +349,14 @@ def test_what_is_no_ensemble_is_refused(written: Any, content: Any, message: str
 
 def test_options_of_formulas_are_refused(written: Any, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="row cannot change them"):
-        nacsr.compile(written(arrays()), row=3)
+        nacsr.compile(written(stump()), row=3)
     with pytest.raises(FileError, match="cannot read"):
         nacsr.compile(tmp_path / "none.json")
 
 
 def test_an_error_bound_is_kept(written: Any) -> None:
     made = nacsr.compile(
-        written(arrays(tree={"value": [0, 0.123, -0.777]}, base=[0.3])),
+        written(stump(tree={"value": [0, 0.123, -0.777]}, base=[0.3])),
         precision="fixed<8,4>",
         max_error=0.01,
     )

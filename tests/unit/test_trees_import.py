@@ -23,6 +23,7 @@ from nacsr.fixed import Fixed
 from nacsr.frontends.reference.trees.models import of_model
 from nacsr.frontends.reference.trees.read import read
 from nacsr.frontends.reference.trees.trained import Trained, _cuts
+from tests.unit.tree_files import stump
 
 sklearn = pytest.importorskip("sklearn.ensemble")
 from sklearn import tree as trees  # noqa: E402
@@ -523,27 +524,6 @@ def test_what_is_no_npz_of_trees_is_refused(tmp_path: Path) -> None:
     np.savez(path, format="nacsr-trees 1", features=["a"], outputs=["y"])
     with pytest.raises(SpecError, match="not well formed"):
         read(path)
-
-
-def stump(**changes: Any) -> dict[str, Any]:
-    tree = {
-        "output": 0,
-        "left": [1, -1, -1],
-        "right": [2, 0, 0],
-        "feature": [1, 0, 0],
-        "threshold": [0.25, 0.0, 0.0],
-        "value": [0.0, -1.5, 2.0],
-    }
-    return {
-        "format": "nacsr-trees 1",
-        "features": ["pt", "eta"],
-        "outputs": ["y"],
-        "base": [0.5],
-        "left_if": "<=",
-        "compared_as": "float64",
-        "trees": [{**tree, **changes.pop("tree", {})}],
-        **changes,
-    }
 
 
 ladder = list(range(1, 61))
