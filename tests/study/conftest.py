@@ -108,3 +108,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study.run(workers=0)
     study.archive.close()
     return out
+
+
+@pytest.fixture
+def few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quick budget that is quicker."""
+    budget = replace(BUDGETS["quick"], evaluations=600, rows=400, taggers=3)
+    monkeypatch.setitem(BUDGETS, "quick", budget)
